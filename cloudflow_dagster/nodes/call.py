@@ -1,0 +1,85 @@
+"""What surrounds one attempt of a node's work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from cloudflow_dagster.flow.model import Json
+
+
+class CallLog(Protocol):
+    """Writes to the step's log. Every argument passes the redaction of secrets first."""
+
+    def debug(self, message: str) -> None:
+        """Write what only helps to find an error."""
+        ...
+
+    def info(self, message: str) -> None:
+        """Write what was done: the call, how long it took, its request id."""
+        ...
+
+    def warning(self, message: str) -> None:
+        """Write what went wrong but did not stop the work."""
+        ...
+
+
+class Call(Protocol):
+    """The surroundings of one attempt, given to a node type's handler.
+
+    Attributes:
+        node: Id of the node.
+        input: What came into the node.
+        log: The step's log.
+        deadline: `time.monotonic()` at which the attempt must have ended, or None.
+        region: The node's region, which overrides the credential's, or None.
+        token: The same for every repetition of this very call, different for any other: the
+            idempotency token to give to the API. 64 characters of `[0-9a-f]`.
+        files: A folder of the run, for results too large to be a value. It exists.
+    """
+
+    node: str
+    input: Json
+    log: CallLog
+    deadline: float | None
+    region: str | None
+    token: str
+    files: Path
+
+    def login(self, provider: str) -> Any:
+        """Return the provider's login of this node (`AwsLogin` …), made once for a run.
+
+        Raises:
+            NodeError: The credential cannot be used; says why and what to do.
+        """
+        ...
+
+    def hide(self, secret: str) -> None:
+        """Keep a value that the handler derived from a secret out of logs and stored outputs."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than the run goes on.
+
+        Raises:
+            Canceled: The run was told to stop.
+            NodeError: The attempt's deadline passed (`Timeout`).
+        """
+        ...
+
+    def remaining(self, at_most: float) -> float:
+        """Return the seconds until the deadline, at most so many, and at least 0.
+
+        Raises:
+            Canceled: The run was told to stop.
+            NodeError: The attempt's deadline passed (`Timeout`).
+        """
+        ...
+
+    def run_flow(self, flow: str, params: Json, max_depth: int | None) -> Json:
+        """Run another flow as a child run, wait for its end, and return its result.
+
+        Raises:
+            NodeError: There is no such flow, the params do not fit, or the child failed.
+        """
+        ...

@@ -1,0 +1,160 @@
+"""What a node type is.
+
+Nothing here knows a cloud, Dagster, or a flow's graph. A provider makes `NodeType`s, by declaring
+functions (`nodes/declare.py`) or from an API's model (`providers/aws/`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.nodes.call import Call
+
+
+class Kind(StrEnum):
+    """What a node of this type does in a flow."""
+
+    TRIGGER = "trigger"
+    ACTION = "action"
+    CONDITION = "condition"
+    RESOURCE = "resource"
+
+
+class Carries(StrEnum):
+    """What an output port carries, and when it delivers."""
+
+    OUTPUT = "output"
+    """The node's whole output, whenever the node succeeds."""
+    FIELD = "field"
+    """The field of the output with the port's name, if it is there."""
+    BRANCH = "branch"
+    """What came in, if the handler chose this port."""
+    ITEM = "item"
+    """A loop's body: once for each item."""
+    ERROR = "error"
+    """The error, when the node fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """Where an edge begins or ends.
+
+    Attributes:
+        name: Unique among the node type's input or output ports.
+        carries: For output ports.
+        schema: JSON Schema of what passes here; None if nothing is known of it.
+        description: One sentence for the palette.
+    """
+
+    name: str
+    carries: Carries = Carries.OUTPUT
+    schema: Mapping[str, Json] | None = None
+    description: str = ""
+
+
+ERROR_SCHEMA: Mapping[str, Json] = {
+    "type": "object",
+    "properties": {
+        "node": {"type": "string"},
+        "code": {"type": "string"},
+        "message": {"type": "string"},
+        "provider_request_id": {"type": ["string", "null"]},
+        "attempts": {"type": "integer"},
+    },
+    "additionalProperties": False,
+}
+ERROR_PORT = Port("error", Carries.ERROR, ERROR_SCHEMA, "What went wrong, after the last attempt.")
+IN_PORT = Port("in")
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What the handler of a condition returns: the port to go on at, carrying what came in."""
+
+    port: str
+
+
+Handler = Callable[[Call, dict[str, Any]], Json | Chosen]
+"""Does the work of one attempt.
+
+Gets the call's surroundings and the config with all expressions evaluated (fields marked `x-lazy`
+in the config schema are callables). Returns JSON, or `Chosen`. Raises `NodeError`.
+"""
+
+
+class Behaviour(StrEnum):
+    """Whether the compiler and the engine treat a node type in a way of its own."""
+
+    PLAIN = "plain"
+    LOOP = "loop"
+    CALL = "call"
+    RESULT = "result"
+    WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeType:
+    """A kind of node.
+
+    Attributes:
+        id: `<provider>.<service>.<operation>`, or `<family>.<name>`.
+        kind: Trigger, action, condition or resource.
+        provider: `aws`, `gcp`, `azure`, or None; whose credential the handler may ask for.
+        category: Group of the palette: `compute`, `storage`, `logic`, `triggers`, …
+        label: A few words: "Create snapshot".
+        description: The first sentence stands alone; Markdown.
+        icon: Name of a Lucide icon (lucide.dev), such as `hard-drive`.
+        color: `#rrggbb`.
+        inputs: Input ports; none for triggers.
+        outputs: Output ports, the default one first. Those that depend on a node's config come
+            from `ports_of`.
+        config_schema: JSON Schema (2020-12) of the config, `additionalProperties: false`.
+            `x-lazy: "condition"` marks a field that holds a condition, evaluated when the handler
+            calls it; `x-literal: true` a field in which `{{` means nothing.
+        output_schema: JSON Schema of `nodes.<id>`, or None if nothing is known of it.
+        handler: Does the work; None where the engine does it (`Behaviour`).
+        permissions: What the credential must be allowed to do, in the provider's own terms.
+        behaviour: See `Behaviour`.
+        secrets: Whether `$secret` is allowed in its config.
+        transient: Error codes that are worth another attempt when `retry.on` does not say.
+        ports_of: More output ports, from a node's config (the cases of a switch), which go between
+            the declared ones and `error`.
+        check_config: Finds what a JSON Schema cannot say; yields (path in config, sentence).
+        sample: For triggers: the event's payload in a run that is started by hand.
+        documentation: Address of the API's documentation page.
+    """
+
+    id: str
+    kind: Kind
+    provider: str | None = None
+    category: str
+    label: str
+    description: str
+    icon: str
+    color: str = "#64748b"
+    inputs: tuple[Port, ...] = (IN_PORT,)
+    outputs: tuple[Port, ...] = (Port("out"), ERROR_PORT)
+    config_schema: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    output_schema: Mapping[str, Json] | None = None
+    handler: Handler | None = None
+    permissions: tuple[str, ...] = ()
+    behaviour: Behaviour = Behaviour.PLAIN
+    secrets: bool = True
+    transient: frozenset[str] = frozenset()
+    ports_of: Callable[[Mapping[str, Json]], tuple[Port, ...]] | None = None
+    check_config: Callable[[Mapping[str, Json]], list[tuple[tuple[str | int, ...], str]]] | None = (
+        None
+    )
+    sample: Mapping[str, Json] | None = None
+    documentation: str | None = None
+
+    def outputs_for(self, config: Mapping[str, Json]) -> tuple[Port, ...]:
+        """Return the output ports of a node with this config, the default one first."""
+        if self.ports_of is None:
+            return self.outputs
+        *declared, last = self.outputs
+        return (*self.ports_of(config), *declared, last)
