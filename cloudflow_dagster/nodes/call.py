@@ -24,6 +24,20 @@ class CallLog(Protocol):
         ...
 
 
+class CallSettings(Protocol):
+    """What the project allows its nodes to do."""
+
+    @property
+    def code_nodes(self) -> bool:
+        """Whether `generic.code` may run."""
+        ...
+
+    @property
+    def private_addresses(self) -> bool:
+        """Whether HTTP nodes may reach private and loopback addresses."""
+        ...
+
+
 class Call(Protocol):
     """The surroundings of one attempt, given to a node type's handler.
 
@@ -36,6 +50,7 @@ class Call(Protocol):
         token: The same for every repetition of this very call, different for any other: the
             idempotency token to give to the API. 64 characters of `[0-9a-f]`.
         files: A folder of the run, for results too large to be a value. It exists.
+        settings: What the project allows.
     """
 
     node: str
@@ -45,6 +60,7 @@ class Call(Protocol):
     region: str | None
     token: str
     files: Path
+    settings: CallSettings
 
     def login(self, provider: str) -> Any:
         """Return the provider's login of this node (`AwsLogin` …), made once for a run.
