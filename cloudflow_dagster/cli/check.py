@@ -1,0 +1,83 @@
+"""`cloudflow check`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cloudflow_dagster.cli.surroundings import (
+    complaints,
+    flow_files,
+    give_up,
+    open_project,
+    show,
+    show_path,
+)
+from cloudflow_dagster.compiler.pipeline import Compiled, compile_file, compile_project
+from cloudflow_dagster.diagnostics import Severity
+from cloudflow_dagster.project import Project
+from cloudflow_dagster.providers import catalogue
+
+
+@click.command("check")
+@click.argument("flows", nargs=-1)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    help="text for people, json for programs, sarif for code hosts.",
+)
+@click.option("--strict", is_flag=True, help="Warnings count as errors for the exit status.")
+def command(flows: tuple[str, ...], form: str, *, strict: bool) -> None:
+    """Find everything that is wrong with flows, before they run.
+
+    FLOWS are ids, files or folders; without any, all flows of the project. Ends with 0 where no
+    error was found, 1 where one was, 2 where the check could not do its work.
+    """
+    project = open_project()
+    for path in flow_files(project, flows):
+        if not path.exists():
+            give_up(f"there is no file {path}.")
+    with complaints():
+        compiled = _compile(project, flows)
+    found = [d for c in compiled for d in c.diagnostics]
+    _report(compiled, form)
+    failing = [d for d in found if strict or d.severity is Severity.ERROR]
+    sys.exit(1 if failing else 0)
+
+
+def _compile(project: Project, flows: tuple[str, ...]) -> list[Compiled]:
+    if not flows:
+        return compile_project(project, catalogue())
+    return [
+        compile_file(show_path(path), project=project, registry=catalogue())
+        for path in flow_files(project, flows)
+    ]
+
+
+def _report(compiled: list[Compiled], form: str) -> None:
+    found = [d for c in compiled for d in c.diagnostics]
+    if form == "json":
+        from cloudflow_dagster.diagnostics.render import as_json  # noqa: PLC0415 - one of three
+
+        click.echo(as_json(found))
+    elif form == "sarif":
+        from cloudflow_dagster.compiler.rules import all_rules  # noqa: PLC0415 - imports all checks
+        from cloudflow_dagster.diagnostics.sarif import as_sarif  # noqa: PLC0415 - one of three
+
+        click.echo(as_sarif(found, all_rules()))
+    else:
+        if found:
+            show(found, {c.file: c.document.text for c in compiled})
+        errors = sum(d.severity is Severity.ERROR for d in found)
+        click.echo(_sentence(len(compiled), errors, len(found) - errors))
+
+
+def _sentence(flows: int, errors: int, warnings: int) -> str:
+    counted = [
+        f"{count} {noun}{'' if count == 1 else 's'}"
+        for count, noun in ((flows, "flow"), (errors, "error"), (warnings, "warning"))
+    ]
+    return f"Checked {counted[0]}: {counted[1]}, {counted[2]}."

@@ -1,0 +1,184 @@
+"""`cloudflow nodes`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+import click
+
+from cloudflow_dagster.cli.surroundings import give_up
+from cloudflow_dagster.nodes.registry import Registry
+from cloudflow_dagster.nodes.spec import NodeType, Port
+from cloudflow_dagster.providers import catalogue
+
+_FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+_PROVIDER = click.option("--provider", help="Only node types of this provider: aws, gcp, azure …")
+
+
+@click.group("nodes")
+def command() -> None:
+    """List, search and explain the node types of the catalogue."""
+
+
+@command.command("list")
+@_FORMAT
+@_PROVIDER
+@click.option("--limit", type=click.IntRange(min=1), help="Show at most so many.")
+def list_nodes(form: str, provider: str | None, limit: int | None) -> None:
+    """List all node types; `--provider aws` alone gives some 19,800."""
+    registry = _registry()
+    ids = (i for i in registry.ids() if provider is None or i.split(".")[0] == provider)
+    if form == "text" and limit is None:
+        for id in ids:
+            click.echo(id)
+        return
+    _print((t for i in islice(ids, limit) if (t := registry.get(i))), form)
+
+
+@command.command("search")
+@click.argument("words", nargs=-1, required=True)
+@_FORMAT
+@_PROVIDER
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+def search_nodes(words: tuple[str, ...], form: str, provider: str | None, limit: int) -> None:
+    """Find node types by words of their names and descriptions, the best first."""
+    registry = _registry()
+    found = registry.search(" ".join(words), limit=limit if provider is None else 10_000)
+    chosen = [t for t in found if provider is None or t.provider == provider][:limit]
+    _print(chosen, form)
+    if form == "text" and not chosen:
+        click.echo("Nothing found. Fewer or more general words may help.", err=True)
+
+
+@command.command("show")
+@click.argument("type")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
+def show_node(type: str, form: str) -> None:
+    """Explain the node type TYPE: its config, ports, permissions and an example."""
+    registry = _registry()
+    node_type = registry.get(type)
+    if node_type is None:
+        give_up(f"there is no node type `{type}`. {registry.suggest(type) or ''}".rstrip())
+    click.echo(json.dumps(_whole(node_type), indent=2) if form == "json" else _explained(node_type))
+
+
+def _registry() -> Registry:
+    registry = catalogue()
+    for problem in registry.problems:
+        click.echo(f"cloudflow: {problem}", err=True)
+    return registry
+
+
+def _print(types: Iterable[NodeType], form: str) -> None:
+    if form == "json":
+        click.echo(json.dumps([_brief(t) for t in types], indent=2))
+        return
+    rows = list(types)
+    width = max((len(t.id) for t in rows), default=0)
+    for t in rows:
+        click.echo(f"{t.id.ljust(width)}  {_first_sentence(t.description)}")
+
+
+def _brief(t: NodeType) -> dict[str, Any]:
+    return {
+        "id": t.id,
+        "label": t.label,
+        "provider": t.provider,
+        "category": t.category,
+        "kind": t.kind,
+        "description": _first_sentence(t.description),
+    }
+
+
+def _whole(t: NodeType) -> dict[str, Any]:
+    return {
+        **_brief(t),
+        "description": t.description,
+        "icon": t.icon,
+        "color": t.color,
+        "inputs": [_port(p) for p in t.inputs],
+        "outputs": [_port(p) for p in t.outputs],
+        "config_schema": t.config_schema,
+        "output_schema": t.output_schema,
+        "permissions": list(t.permissions),
+        "documentation": t.documentation,
+    }
+
+
+def _port(port: Port) -> dict[str, Any]:
+    return {"name": port.name, "carries": port.carries, "description": port.description}
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition("\n")[0].partition(". ")[0].rstrip(".") + "."
+
+
+def _explained(t: NodeType) -> str:
+    lines = [
+        f"{t.id} - {t.label} ({t.kind}, {t.category})",
+        "",
+        t.description.strip(),
+        "",
+        "Config",
+    ]
+    lines += _fields(t.config_schema) or ["  none"]
+    if t.ports_of is not None:
+        lines += ["", "Output ports depend on the config; always:"]
+    else:
+        lines += ["", "Output ports"]
+    lines += [f"  {p.name.ljust(24)} {p.description}".rstrip() for p in t.outputs]
+    lines += ["", "Permissions", *(f"  {p}" for p in t.permissions or ("none",))]
+    lines += ["", "Example", *(f"  {line}" for line in _example(t).splitlines())]
+    if t.documentation:
+        lines += ["", f"Documentation: {t.documentation}"]
+    return "\n".join(lines)
+
+
+def _fields(schema: Mapping[str, Any]) -> list[str]:
+    required = set(schema.get("required", ()))
+    lines: list[str] = []
+    for name, field in schema.get("properties", {}).items():
+        notes = [_type_words(field)]
+        if name in required:
+            notes.append("required")
+        if "default" in field and field["default"] is not None:
+            notes.append(f"default {json.dumps(field['default'])}")
+        text = _first_sentence(field["description"]) if field.get("description") else ""
+        lines.append(f"  {name.ljust(24)} {', '.join(notes)}. {text}".rstrip())
+    return lines
+
+
+def _type_words(field: Mapping[str, Any]) -> str:
+    if "enum" in field:
+        return "one of " + ", ".join(json.dumps(v) for v in field["enum"][:8])
+    if "anyOf" in field:
+        words = dict.fromkeys(_type_words(f) for f in field["anyOf"])
+        return " or ".join(w for w in words if w != "null")
+    if "$ref" in field:
+        return "object"
+    kind = field.get("type", "any JSON")
+    if kind == "array":
+        return f"list of {_type_words(field.get('items', {}))}"
+    return " or ".join(kind) if isinstance(kind, list) else str(kind)
+
+
+def _example(t: NodeType) -> str:
+    schema = t.config_schema
+    config = {
+        name: _sample(schema.get("properties", {}).get(name, {}))
+        for name in schema.get("required", ())
+    }
+    node: dict[str, Any] = {"id": t.id.rpartition(".")[2], "type": t.id}
+    return json.dumps({**node, **({"config": config} if config else {})}, indent=2)
+
+
+def _sample(field: Mapping[str, Any]) -> Any:
+    if "default" in field:
+        return field["default"]
+    if field.get("enum"):
+        return field["enum"][0]
+    samples = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}}
+    return samples.get(str(field.get("type")), "…")

@@ -1,0 +1,56 @@
+"""Live progress of a run in the terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from cloudflow_dagster.plan import Plan
+
+_MARKS = {
+    "success": ("+", "green"),
+    "failure": ("x", "red"),
+    "skipped": ("-", "bright_black"),
+    "not_run": (".", "bright_black"),
+    "retry": ("~", "yellow"),
+}
+
+
+class Progress:
+    """Prints a line for each node that ends, and the result at the end.
+
+    Args:
+        plan: What is run.
+        quiet: Print nothing (the caller prints JSON).
+    """
+
+    def __init__(self, plan: Plan, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._width = max((len(step.id) for step in plan.steps), default=0)
+        self._shown: set[str] = set()
+
+    def __call__(self, node: str, status: str, seconds: float, detail: str = "") -> None:
+        """Show that a node ended, or is tried again."""
+        if self._quiet:
+            return
+        if status != "retry":
+            self._shown.add(node)
+        mark, color = _MARKS[status]
+        time = f"{seconds:7.2f} s" if status != "skipped" else " " * 9
+        click.echo(
+            f"  {click.style(mark, fg=color)} {node.ljust(self._width)} {time}  {detail}".rstrip()
+        )
+
+    def end(self, summary: Mapping[str, Any]) -> None:
+        """Show what did not run, the result, and how the run ended."""
+        for node, state in summary["nodes"].items():
+            if node not in self._shown and state["status"] in {"skipped", "not_run"}:
+                self(node, state["status"], 0, state["status"].replace("_", " "))
+        if summary["result"] is not None:
+            click.echo("Result")
+            click.echo(json.dumps(summary["result"], indent=2, ensure_ascii=False))
+        color = "green" if summary["status"] == "success" else "red"
+        click.echo(f"Run {summary['run_id']}: {click.style(summary['status'], fg=color)}")

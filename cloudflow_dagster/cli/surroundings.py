@@ -1,0 +1,111 @@
+"""What every command needs: the project, the flow that an argument names, and how to complain."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from cloudflow_dagster.diagnostics import Diagnostic, FlowError, did_you_mean
+from cloudflow_dagster.project import Project, find_project
+
+COULD_NOT_WORK = 2
+"""Exit status of a command that could not do its work."""
+
+
+def open_project() -> Project:
+    """Return the project of the current directory; end with its diagnostics if it is broken."""
+    with complaints():
+        return find_project(Path.cwd())
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """Show the diagnostics of a `FlowError` on standard error and end with status 1."""
+    try:
+        yield
+    except FlowError as error:
+        show(error.diagnostics, {})
+        sys.exit(1)
+
+
+def show(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str]) -> None:
+    """Print diagnostics with the offending lines on standard error.
+
+    Args:
+        diagnostics: What was found.
+        texts: The text of each file, by its name; files that are not here are read again.
+    """
+    from cloudflow_dagster.diagnostics.render import as_text  # noqa: PLC0415 - only on trouble
+
+    found = list(diagnostics)
+    known = {**{d.at.file: _text(d.at.file) for d in found}, **texts}
+    click.echo(as_text(found, known, color=sys.stderr.isatty()), err=True)
+
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def give_up(message: str) -> NoReturn:
+    """Say why the command cannot do its work, and end with status 2."""
+    click.echo(f"cloudflow: {message}", err=True)
+    sys.exit(COULD_NOT_WORK)
+
+
+def flow_files(project: Project, names: tuple[str, ...]) -> list[Path]:
+    """Return the files that arguments name: ids, paths of files, or folders; all flows if none."""
+    if not names:
+        return sorted(project.flows.glob("*.json"))
+    files: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            files.extend(sorted(path.glob("*.json")))
+        else:
+            files.append(flow_file(project, name))
+    return files
+
+
+def flow_file(project: Project, name: str) -> Path:
+    """Return the file of a flow named by a path or an id; end with status 2 if there is none."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    by_id = {**{p.stem: p for p in project.flows.glob("*.json")}, **_by_written_id(project, name)}
+    if name in by_id:
+        return by_id[name]
+    hint = did_you_mean(name, by_id) or (
+        f"The flows here are: {', '.join(sorted(by_id))}." if by_id else "flows/ holds no flow."
+    )
+    give_up(f"there is no flow `{name}` in {project.flows}. {hint}")
+
+
+def _by_written_id(project: Project, name: str) -> dict[str, Path]:
+    """Find the file whose `id` field is the name; only files that hold the text are parsed."""
+    from cloudflow_dagster.diagnostics import Diagnostics  # noqa: PLC0415
+    from cloudflow_dagster.flow.source import read_document  # noqa: PLC0415
+
+    found: dict[str, Path] = {}
+    for path in project.flows.glob("*.json"):
+        if f'"{name}"' not in _text(str(path)):
+            continue
+        data = read_document(path, str(path), Diagnostics()).data
+        if isinstance(data, dict) and data.get("id") == name:
+            found[name] = path
+    return found
+
+
+def show_path(path: Path) -> str:
+    """Return a path as a user would type it: relative if it lies under the current directory."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
