@@ -19,9 +19,15 @@ Identifier = Annotated[str, Field(pattern=ID_PATTERN, max_length=63)]
 
 
 class Part(BaseModel):
-    """A part of a flow: immutable, and nothing in it that the format does not know."""
+    """A part of a flow: immutable, and nothing in it that the format does not know.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    Strict, because `"3"` is not a number and `"no"` is not a truth value, in JSON and here. Only
+    lists are taken for tuples.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True
+    )
 
 
 class Retry(Part):
@@ -35,7 +41,7 @@ class Retry(Part):
     """How the delay grows from attempt to attempt."""
     jitter: Literal["none", "full", "plus_minus"] = "full"
     """How chance spreads the delay: not at all, from 0 to the delay, or around it."""
-    on: tuple[str, ...] | None = None
+    on: Annotated[tuple[str, ...], Field(strict=False)] | None = None
     """Error codes to repeat; without it those that the provider calls transient."""
 
 
@@ -54,14 +60,18 @@ class Compensate(Part):
     """The node that undoes this one."""
 
     type: str
+    """Its node type."""
     config: dict[str, Json] = Field(default_factory=dict)
+    """Its configuration; expressions in it also see `output` and `item`."""
 
 
 class Position(Part):
     """Where the canvas draws a node, in pixels."""
 
     x: float
+    """From left to right."""
     y: float
+    """From top to bottom."""
 
 
 class Node(Part):
@@ -72,8 +82,11 @@ class Node(Part):
     type: str
     """A node type of the catalogue, such as `aws.ec2.create_snapshot`."""
     label: str | None = None
+    """What people read instead of the id."""
     notes: str | None = None
+    """Remarks for people."""
     position: Position | None = None
+    """Where the canvas draws it."""
     parent: Identifier | None = None
     """The container node that this one is drawn in (a VPC, a subnet, a group)."""
     config: dict[str, Json] = Field(default_factory=dict)
@@ -83,12 +96,15 @@ class Node(Part):
     region: str | None = None
     """Overrides the credential's region."""
     retry: Retry | None = None
+    """When and how often a failed attempt is repeated."""
     timeout: Annotated[float, Field(gt=0)] | None = None
     """Seconds for one attempt."""
     until: Until | None = None
+    """Do it again until a condition holds."""
     on_error: Literal["fail", "continue"] = "fail"
     """What a failure without an edge on `error` does to the run."""
     compensate: Compensate | None = None
+    """The node that undoes this one."""
     pin: Json = None
     """JSON that stands for the node's output in `cloudflow run --pinned`."""
     disabled: bool = False
@@ -104,21 +120,27 @@ class Edge(Part):
     """From an output port to an input port or a field of the target's config."""
 
     source: Identifier
+    """Id of the node that it leaves from."""
     source_port: str | None = None
     """An output port of the source; without it the source's first one."""
     target: Identifier
+    """Id of the node that it leads to."""
     target_port: str | None = None
     """An input port or a field of the target's config; without it the target's first input."""
     disabled: bool = False
+    """As if it were not there, but kept."""
 
 
 class Concurrency(Part):
     """How many runs of the flow may go on at the same time."""
 
     limit: Annotated[int, Field(ge=1)] = 1
+    """Runs at the same time, for each value of `key`."""
     key: str | None = None
     """An expression over `params`; runs are counted by its value."""
     when_full: Literal["queue", "skip", "cancel_oldest"] = "queue"
+    """What happens to a run that is one too many: it waits, it does not start, or the oldest of
+    those that run is canceled for it."""
 
 
 class Flow(Part):
@@ -127,20 +149,28 @@ class Flow(Part):
     schema_: Annotated[str | None, Field(alias="$schema")] = None
     """Where editors find the JSON Schema of this format."""
     version: Literal[1]
+    """The version of the format."""
     id: Identifier | None = None
     """Unique in a project; the file's stem without it."""
     name: str | None = None
+    """What people call it."""
     description: str | None = None
-    tags: dict[str, str] | tuple[str, ...] = ()
-    """Become the Dagster job's tags."""
+    """What it is for, in Markdown."""
+    tags: dict[str, str] | Annotated[tuple[str, ...], Field(strict=False)] = ()
+    """A list or an object of texts; they become the Dagster job's tags."""
     mode: Literal["workflow", "architecture"] = "workflow"
+    """A workflow is run; an architecture is built and kept as described."""
     params: dict[str, Json] | None = None
     """A JSON Schema of type object: the flow's typed inputs, with defaults."""
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...] = ()
+    nodes: Annotated[tuple[Node, ...], Field(strict=False)]
+    """Steps, triggers and cloud resources."""
+    edges: Annotated[tuple[Edge, ...], Field(strict=False)] = ()
+    """What runs after what, and which value goes where. Edges alone make order."""
     concurrency: Concurrency | None = None
+    """How many runs may go on at the same time."""
     timeout: Annotated[float, Field(gt=0)] | None = None
     """Seconds the whole run may take, waiting not counted."""
     on_failure: Identifier | None = None
     """Id of the flow that is started with `{flow, run_id, node, error}` when a run fails."""
     on_failure_compensate: bool = False
+    """Undo what was done, in reverse order, before `on_failure` starts."""
