@@ -1,0 +1,1 @@
+"""Flows that call each other."""

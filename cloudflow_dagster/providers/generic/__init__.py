@@ -1,0 +1,1 @@
+"""What belongs to no cloud: HTTP requests, Python code, making JSON of JSON."""

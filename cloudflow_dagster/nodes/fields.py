@@ -1,0 +1,36 @@
+"""Types for the parameters of declared node types that say how a field is edited or evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from pydantic import GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+Condition: TypeAlias = Annotated[
+    Callable[[], bool],
+    WithJsonSchema({"type": ["string", "boolean"], "x-lazy": "condition"}),
+]
+"""A condition that is evaluated when the handler calls it, and not at all if it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Adds one key to the JSON Schema of the type that it annotates."""
+
+    key: str
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> JsonSchemaValue:
+        return {**handler(schema), self.key: True}
+
+
+Multiline: TypeAlias = Annotated[str, Mark("x-multiline")]
+"""Text that is edited in a text area."""
+
+LiteralText: TypeAlias = Annotated[str, Mark("x-literal")]
+"""Text in which `{{` means nothing: it reaches the handler as it stands in the flow."""
