@@ -29,7 +29,9 @@ class Mark:
         return {**handler(schema), self.key: True}
 
 
-Multiline: TypeAlias = Annotated[str, Mark("x-multiline")]
+MULTILINE = Mark("x-multiline")
+
+Multiline: TypeAlias = Annotated[str, MULTILINE]
 """Text that is edited in a text area."""
 
 LiteralText: TypeAlias = Annotated[str, Mark("x-literal")]

@@ -1,0 +1,1 @@
+"""A separate process for Python code that came with a flow."""
