@@ -1,0 +1,181 @@
+"""One SQLite file, shared by everything in this process that uses it, and by other processes."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 60.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS runs (
+    n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, facts TEXT
+);
+CREATE TABLE IF NOT EXISTS records (
+    run INTEGER NOT NULL, node TEXT NOT NULL, outer_items TEXT NOT NULL, item INTEGER NOT NULL,
+    status TEXT NOT NULL, form INTEGER NOT NULL, size INTEGER NOT NULL, output TEXT,
+    ports TEXT NOT NULL, error TEXT, attempts INTEGER NOT NULL, state TEXT,
+    PRIMARY KEY (run, node, outer_items, item)
+);
+CREATE TABLE IF NOT EXISTS loops (
+    run INTEGER NOT NULL, node TEXT NOT NULL, outer_items TEXT NOT NULL, item INTEGER NOT NULL,
+    facts TEXT NOT NULL,
+    PRIMARY KEY (run, node, outer_items, item)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS stopped (
+    run INTEGER NOT NULL, node TEXT NOT NULL, outer_items TEXT NOT NULL, item INTEGER NOT NULL,
+    PRIMARY KEY (run, node, outer_items, item)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS items (
+    run INTEGER NOT NULL, node TEXT NOT NULL, outer_items TEXT NOT NULL, item INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (run, node, outer_items, item)
+) WITHOUT ROWID;
+"""
+
+
+class RecordsError(Exception):
+    """The records of a run cannot be read or written; the message says why."""
+
+
+class Database:
+    """Connections to one file: one that writes, and as many that read as threads read at once.
+
+    Readers never wait (write-ahead log). Writers of one process take turns by a lock, because
+    SQLite's own waiting sleeps; those of several processes wait for each other in SQLite.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._pid = os.getpid()
+        self._writing = threading.RLock()
+        self._idle: list[sqlite3.Connection] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._writer = self._connect()
+        with self._explained():
+            self._prepare()
+
+    def _connect(self) -> sqlite3.Connection:
+        with self._explained():
+            connection = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA synchronous=NORMAL")
+            return connection
+
+    def _prepare(self) -> None:
+        give_up = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._writer.execute("PRAGMA journal_mode=WAL")
+                break
+            except sqlite3.OperationalError:
+                # Changing the mode does not honour the busy timeout while others do the same.
+                if time.monotonic() > give_up:
+                    raise
+                time.sleep(0.02)
+        version = self._writer.execute("PRAGMA user_version").fetchone()[0]
+        if version > SCHEMA_VERSION:
+            raise RecordsError(
+                f"{self.path} was written by a newer version of CloudFlow: use that version, or "
+                "another state folder."
+            )
+        if version < SCHEMA_VERSION:
+            # A script is not one transaction of its own accord; two processes may both be here.
+            self._writer.executescript(
+                f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
+            )
+
+    @contextmanager
+    def _explained(self) -> Generator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise RecordsError(
+                f"The records in {self.path} cannot be used: {error}. {_way_out(error)}"
+            ) from error
+
+    @contextmanager
+    def read(self) -> Generator[sqlite3.Connection]:
+        """Lend a connection that nobody else uses."""
+        self._guard()
+        try:
+            connection = self._idle.pop()
+        except IndexError:
+            connection = self._connect()
+        try:
+            with self._explained():
+                yield connection
+        finally:
+            self._idle.append(connection)
+
+    @contextmanager
+    def write(self) -> Generator[sqlite3.Connection]:
+        """Lend the writing connection for one transaction: all of it is stored, or nothing."""
+        self._guard()
+        with self._writing, self._explained():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def execute(self, statement: str, values: tuple[Any, ...]) -> None:
+        """Run one writing statement as a transaction of its own."""
+        self._guard()
+        with self._writing, self._explained():
+            self._writer.execute(statement, values)
+
+    def _guard(self) -> None:
+        if os.getpid() != self._pid:
+            raise RecordsError(
+                f"The connection to {self.path} was opened before this process was forked."
+            )
+
+    def close(self) -> None:
+        """Close all connections; nobody may use the database afterwards."""
+        if os.getpid() == self._pid:
+            while self._idle:
+                self._idle.pop().close()
+            self._writer.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_writer"):
+            self.close()
+
+
+def _way_out(error: sqlite3.Error) -> str:
+    text = str(error)
+    if "full" in text:
+        return "Free some space, then run again from the point of failure."
+    if "locked" in text:
+        return "Another process holds it: see whether one hangs, then try again."
+    if "malformed" in text or "not a database" in text:
+        return "Move the file away; earlier runs can then not be resumed."
+    return "See that the folder exists and may be written."
+
+
+_open: weakref.WeakValueDictionary[tuple[int, Path], Database] = weakref.WeakValueDictionary()
+_opening = threading.Lock()
+
+
+def database(path: Path) -> Database:
+    """Return this process's connections to a file, opened once."""
+    key = (os.getpid(), path.resolve())
+    with _opening:
+        found = _open.get(key)
+        if found is None:
+            found = Database(key[1])
+            _open[key] = found
+        return found
