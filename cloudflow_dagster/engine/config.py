@@ -1,0 +1,137 @@
+"""A flow's params as typed Dagster config: what the Launchpad shows, completes and checks.
+
+Dagster's config knows fewer constraints than JSON Schema. What it cannot say (patterns, ranges,
+alternatives) is checked when the run starts, against the schema itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import dagster as dg
+
+from cloudflow_dagster.flow.model import Json
+
+Schema = Mapping[str, Any]
+
+_SCALARS: Mapping[str, type] = {"string": str, "integer": int, "number": float, "boolean": bool}
+
+
+def run_config_schema(name: str, params: Schema, triggers: tuple[str, ...]) -> dict[str, dg.Field]:
+    """Return the fields of a run's config.
+
+    Args:
+        name: Of the flow; Dagster wants enums to be named.
+        params: The JSON Schema of the flow's params.
+        triggers: Ids of the flow's triggers.
+    """
+    fields = {
+        "params": _params_field(name, params),
+        "event": dg.Field(
+            dg.Noneable(dict),
+            is_required=False,
+            description="The trigger's event `{type, time, payload}`. Without it the params are "
+            "the payload of `trigger.manual`, and any other trigger gives its sample.",
+        ),
+        "pinned": dg.Field(
+            bool, default_value=False, description="Nodes with a `pin` give it instead of running."
+        ),
+    }
+    if triggers:
+        fields["trigger"] = dg.Field(
+            _enum(f"{name}__trigger", list(triggers)),
+            is_required=False,
+            description="The trigger at which the run starts.",
+        )
+    return fields
+
+
+def _params_field(name: str, params: Schema) -> dg.Field:
+    fields = _fields(name, params)
+    closed = params.get("additionalProperties", True) is False
+    shape = dg.Shape(fields) if closed else dg.Permissive(fields)
+    required = any(field.is_required for field in fields.values())
+    return dg.Field(
+        shape,
+        is_required=required,
+        description=params.get("description", "The flow's inputs."),
+        **({} if required else {"default_value": _defaults(fields)}),
+    )
+
+
+def _defaults(fields: Mapping[str, dg.Field]) -> dict[str, Json]:
+    return {name: f.default_value for name, f in fields.items() if f.default_provided}
+
+
+def _fields(name: str, schema: Schema) -> dict[str, dg.Field]:
+    required = set(schema.get("required", ()))
+    properties: Mapping[str, Any] = schema.get("properties", {})
+    return {
+        field: _field(f"{name}__{field}", sub, required=field in required)
+        for field, sub in properties.items()
+    }
+
+
+def _field(name: str, schema: Json, *, required: bool) -> dg.Field:
+    kind = _kind(name, schema)
+    described = _object(schema)
+    about = described.get("description") or described.get("title")
+    if "default" in described:
+        default = described["default"]
+        if default is None and not _nullable(described):
+            kind = dg.Noneable(kind)
+        return dg.Field(kind, default_value=default, description=about)
+    return dg.Field(kind, is_required=required, description=about)
+
+
+def _object(schema: Json) -> Schema:
+    """Return a schema as an object: `true` and `false` are schemas too."""
+    return cast(Schema, schema) if isinstance(schema, Mapping) else {}
+
+
+def _types(schema: Schema) -> list[str]:
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else list(types)
+
+
+def _nullable(schema: Schema) -> bool:
+    return "null" in _types(schema) or None in schema.get("enum", ())
+
+
+def _kind(name: str, schema: Json) -> Any:
+    """Return the Dagster config type that comes nearest to a JSON Schema."""
+    known = _object(schema)
+    kind = _kind_without_null(name, known)
+    return dg.Noneable(kind) if _nullable(known) and kind is not dg.Any else kind
+
+
+def _kind_without_null(name: str, schema: Schema) -> Any:
+    if "enum" in schema:
+        values = [value for value in schema["enum"] if value is not None]
+        if values and all(isinstance(value, str) for value in values):
+            return _enum(name, values)
+    types = [t for t in _types(schema) if t != "null"]
+    match types:
+        case ["array"]:
+            return dg.Array(_kind(f"{name}__item", schema.get("items", True)))
+        case ["object"]:
+            return _object_kind(name, schema)
+        case [one] if one in _SCALARS:
+            return _SCALARS[one]
+        case _:
+            return dg.Any
+
+
+def _object_kind(name: str, schema: Schema) -> Any:
+    fields = _fields(name, schema)
+    rest = schema.get("additionalProperties", True)
+    if rest is False:
+        return dg.Shape(fields)
+    if not fields and isinstance(rest, Mapping):
+        return dg.Map(str, _kind(f"{name}__value", rest))
+    return dg.Permissive(fields)
+
+
+def _enum(name: str, values: list[str]) -> dg.Enum:
+    return dg.Enum(name, [dg.EnumValue(value) for value in dict.fromkeys(values)])

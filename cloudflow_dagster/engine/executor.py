@@ -1,0 +1,341 @@
+"""An executor that runs the steps of a run side by side, in threads of one process.
+
+Dagster has executors for one step after the other, and for a process a step, which costs seconds.
+Writing one needs the plan's state machine (`ActiveExecution`) and the function that executes one
+step; neither is public. Checked on Dagster 1.13.27.
+
+It has Dagster's semantics: retries while others run, hooks, dynamic steps, fan-in with skipped
+inputs, pools, step tags as limits, interruption. In two things it differs from Dagster's in-process
+executor: skipped and abandoned steps are looked for in every round and not only after a step has
+run (which is why that one hangs on a failure beside a skipped branch, dagster issue 33661); and an
+interrupted run waits a moment for its steps, because threads cannot be interrupted from outside.
+Steps that want to end early look at `stops.stop_event(run_id)`.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Self
+
+import dagster as dg
+from dagster._core.events import EngineEventData
+from dagster._core.execution.api import ExecuteRunWithPlanIterable
+from dagster._core.execution.compute_logs import create_compute_log_file_key
+from dagster._core.execution.context.system import (
+    PlanExecutionContext,
+    PlanOrchestrationContext,
+    StepExecutionContext,
+)
+from dagster._core.execution.context_creation_job import PlanExecutionContextManager
+from dagster._core.execution.plan.active import ActiveExecution
+from dagster._core.execution.plan.execute_plan import (
+    _trigger_hook,  # pyright: ignore[reportPrivateUsage] - the only way to run hooks
+    dagster_event_sequence_for_step,
+)
+from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.plan.step import IExecutionStep
+from dagster._core.execution.retries import RetryMode
+from dagster._utils.error import serializable_error_info_from_exc_info
+
+from cloudflow_dagster.engine import stops, tags
+
+_ROUND = 0.2
+"""Seconds after which a round begins at the latest: to see interrupts, retries and pools."""
+_IDLE = 0.02
+"""The same while nothing runs and something waits."""
+
+
+class RunTimeout(Exception):  # noqa: N818 - what people read in the run's page is its name
+    """The run took longer than it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How far an executor may go.
+
+    Attributes:
+        max_concurrent: Steps at the same time.
+        timeout: Seconds that the run may take, or None.
+        grace: Seconds that running steps have to end after the run was told to stop.
+    """
+
+    max_concurrent: int
+    timeout: float | None
+    grace: float
+
+
+@dg.executor(
+    name="threads",
+    config_schema={
+        "max_concurrent": dg.Field(
+            int, default_value=32, description="Steps that run at the same time."
+        ),
+        "timeout": dg.Field(
+            dg.Noneable(float), default_value=None, description="Seconds that the run may take."
+        ),
+        "grace": dg.Field(
+            float,
+            default_value=10.0,
+            description="Seconds that running steps have to end when the run is told to stop.",
+        ),
+        "retries": dg.Field(bool, default_value=True, description="Whether steps are retried."),
+    },
+)
+def thread_executor(init: dg.InitExecutorContext) -> dg.Executor:
+    """Run steps side by side in threads of one process."""
+    config = init.executor_config
+    limits = Limits(config["max_concurrent"], config["timeout"], config["grace"])  # type: ignore[arg-type] - checked by the schema above
+    return ThreadExecutor(limits, RetryMode.ENABLED if config["retries"] else RetryMode.DISABLED)
+
+
+class ThreadExecutor(dg.Executor):
+    """See the module."""
+
+    def __init__(self, limits: Limits, retries: RetryMode = RetryMode.ENABLED) -> None:
+        self._limits = limits
+        self._retries = retries
+
+    @property
+    def retries(self) -> RetryMode:
+        """Whether steps are retried."""
+        return self._retries
+
+    def execute(
+        self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        """Run the plan's steps and yield their events."""
+        keys = execution_plan.step_keys_to_execute
+        place = EngineEventData.in_process(os.getpid(), keys)
+        yield dg.DagsterEvent.engine_event(
+            plan_context, f"Executing steps in threads (pid: {os.getpid()})", place
+        )
+        started = time.monotonic()
+        try:
+            yield from ExecuteRunWithPlanIterable(
+                execution_plan=plan_context.execution_plan,
+                iterator=self._run_steps,
+                execution_context_manager=PlanExecutionContextManager(
+                    job=plan_context.job,
+                    retry_mode=plan_context.retry_mode,
+                    execution_plan=plan_context.execution_plan,
+                    run_config=plan_context.run_config,
+                    dagster_run=plan_context.dagster_run,
+                    instance=plan_context.instance,
+                    raise_on_error=plan_context.raise_on_error,
+                    output_capture=plan_context.output_capture,
+                    step_dependency_config=self.step_dependency_config,
+                ),
+            )
+        finally:
+            stops.forget(plan_context.run_id)
+        yield dg.DagsterEvent.engine_event(
+            plan_context, f"Finished steps in {time.monotonic() - started:.2f} s", place
+        )
+
+    def _run_steps(
+        self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan
+    ) -> Iterator[dg.DagsterEvent]:
+        with (
+            InstanceConcurrencyContext(job_context.instance, job_context.dagster_run) as pools,
+            execution_plan.start(
+                retry_mode=job_context.retry_mode,
+                max_concurrent=self._limits.max_concurrent,
+                tag_concurrency_limits=_group_limits(execution_plan),
+                instance_concurrency_context=pools,
+                step_dependency_config=job_context.step_dependency_config,
+            ) as active,
+            _CapturedOutput(job_context, execution_plan) as captured,
+        ):
+            yield from captured.events
+            yield from _Rounds(job_context, active, self._limits).run()
+
+
+def _group_limits(plan: ExecutionPlan) -> list[dict[str, Any]]:
+    """Read the limits of groups of steps from the steps' tags."""
+    limits: dict[str, int] = {}
+    for step in plan.steps:
+        marks = step.tags or {}
+        if tags.GROUP in marks and tags.GROUP_LIMIT in marks:
+            limits[marks[tags.GROUP]] = int(marks[tags.GROUP_LIMIT])
+    return [{"key": tags.GROUP, "value": group, "limit": n} for group, n in limits.items()]
+
+
+class _CapturedOutput:
+    """Captures what the process prints, as Dagster's in-process executor does.
+
+    Only in the main thread: file descriptors belong to the process, and a child run in another
+    thread must not take them from its parent.
+    """
+
+    def __init__(self, context: PlanExecutionContext, plan: ExecutionPlan) -> None:
+        self._context = context
+        self._keys = [step.key for step in plan.get_steps_to_execute_in_topo_order()]
+        self._stack = ExitStack()
+        self.events: list[dg.DagsterEvent] = []
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        manager = self._context.instance.compute_log_manager
+        file_key = create_compute_log_file_key()
+        log_key = manager.build_log_key_for_run(self._context.run_id, file_key)
+        try:
+            log = self._stack.enter_context(manager.capture_logs(log_key))
+            event = dg.DagsterEvent.capture_logs(self._context, self._keys, log_key, log)
+        except Exception:
+            # A run does not fail because what it prints is not kept.
+            event = dg.DagsterEvent.engine_event(
+                self._context,
+                "Exception while setting up the capture of printed output",
+                EngineEventData(error=serializable_error_info_from_exc_info(sys.exc_info())),
+            )
+        self.events.append(event)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """A step's thread has ended, maybe with an exception."""
+
+    error: BaseException | None = None
+
+
+class _Rounds:
+    """Starts steps, takes their events, until nothing is left to do.
+
+    Only the thread that runs this touches the plan's state; the steps' threads hand over events.
+    """
+
+    def __init__(
+        self, context: PlanExecutionContext, active: ActiveExecution, limits: Limits
+    ) -> None:
+        self._context = context
+        self._active = active
+        self._limits = limits
+        self._news: queue.SimpleQueue[tuple[str, dg.DagsterEvent | _Ended]] = queue.SimpleQueue()
+        self._running: dict[str, IExecutionStep] = {}
+        self._failed_groups: set[str] = set()
+        self._stop = stops.stop_event(context.run_id)
+        self._begun = time.monotonic()
+        self._give_up_at: float | None = None
+        self._reason: BaseException | None = None
+
+    def run(self) -> Iterator[dg.DagsterEvent]:
+        while True:
+            yield from self._look_for_a_stop()
+            if not self._reason:
+                # Asked for first: it also brings in the steps that a dynamic output has mapped.
+                yield from self._active.plan_events_iterator(self._context)
+                yield from self._start_steps()
+            if not self._running and (self._reason or self._active.is_complete):
+                break
+            yield from self._take_news()
+            if self._give_up_at and time.monotonic() > self._give_up_at:
+                break
+        if isinstance(self._reason, dg.DagsterExecutionInterruptedError):
+            self._active.mark_interrupted()
+        if self._reason:
+            raise self._reason
+
+    def _look_for_a_stop(self) -> Iterator[dg.DagsterEvent]:
+        if self._reason:
+            return
+        late = self._limits.timeout and time.monotonic() - self._begun > self._limits.timeout
+        if self._active.check_for_interrupts() or self._stop.is_set():
+            self._end_early(dg.DagsterExecutionInterruptedError("The run was told to stop."))
+        elif late:
+            self._end_early(
+                RunTimeout(f"The run took longer than its timeout of {self._limits.timeout:g} s.")
+            )
+        if self._reason:
+            yield dg.DagsterEvent.engine_event(
+                self._context,
+                f"{self._reason} Steps that still run: {', '.join(self._running) or 'none'}.",
+                EngineEventData.interrupted(list(self._running)),
+            )
+
+    def _end_early(self, reason: BaseException) -> None:
+        self._reason = self._reason or reason
+        self._give_up_at = self._give_up_at or time.monotonic() + self._limits.grace
+        stops.stop(self._context.run_id)
+
+    def _start_steps(self) -> Iterator[dg.DagsterEvent]:
+        room = self._limits.max_concurrent - len(self._running)
+        steps = self._active.get_steps_to_execute(limit=room)
+        yield from self._active.concurrency_event_iterator(self._context)
+        for step in steps:
+            context = self._context.for_step(step, self._active.get_known_state())
+            if (step.tags or {}).get(tags.GROUP) in self._failed_groups:
+                context.log.info(f"Not starting {step.key}: another of its group has failed.")
+                self._active.mark_abandoned(step.key)
+                continue
+            self._running[step.key] = step
+            # A copy of the context, so that what Dagster keeps there is there in the thread too.
+            # A daemon thread, because a step that does not stop must not keep the process alive.
+            threading.Thread(
+                target=contextvars.copy_context().run,
+                args=(self._work, context),
+                name=f"step {step.key}",
+                daemon=True,
+            ).start()
+
+    def _work(self, context: StepExecutionContext) -> None:
+        """Execute one step and its hooks; runs in the step's thread."""
+        key = context.step.key
+        events: list[dg.DagsterEvent] = []
+        try:
+            for event in dagster_event_sequence_for_step(context):
+                events.append(event)
+                self._news.put((key, event))
+            for event in _trigger_hook(context, events):
+                self._news.put((key, event))
+        except BaseException as error:
+            # It belongs to the thread that runs the rounds.
+            self._news.put((key, _Ended(error)))
+        else:
+            self._news.put((key, _Ended()))
+
+    def _take_news(self) -> Iterator[dg.DagsterEvent]:
+        """Wait for something to happen, and take all that has."""
+        wait = _ROUND if self._running else _IDLE
+        while True:
+            try:
+                key, news = self._news.get(timeout=wait)
+            except queue.Empty:
+                return
+            wait = 0
+            if isinstance(news, _Ended):
+                self._take_end(key, news.error)
+            else:
+                yield news
+                self._take_event(news)
+
+    def _take_event(self, event: dg.DagsterEvent) -> None:
+        if event.is_hook_event:
+            return
+        self._active.handle_event(event)
+        if event.is_step_failure and event.step_key in self._running:
+            marks = self._running[event.step_key].tags or {}
+            if tags.GROUP in marks and marks.get(tags.GROUP_STOPS) == "true":
+                self._failed_groups.add(marks[tags.GROUP])
+
+    def _take_end(self, key: str, error: BaseException | None) -> None:
+        del self._running[key]
+        self._active.verify_complete(self._context, key)
+        if error is not None and not (self._reason and isinstance(error, _INTERRUPTS)):
+            self._end_early(error)
+
+
+_INTERRUPTS = (KeyboardInterrupt, dg.DagsterExecutionInterruptedError)

@@ -1,0 +1,23 @@
+"""The tags by which CloudFlow's runs and steps are found and steered in Dagster."""
+
+from __future__ import annotations
+
+# Of runs and jobs.
+FLOW = "cloudflow/flow"
+FILE = "cloudflow/file"
+BROKEN = "cloudflow/broken"
+TRIGGER = "cloudflow/trigger"
+PARENT_RUN = "cloudflow/parent_run"
+PARENT_NODE = "cloudflow/parent_node"
+DEPTH = "cloudflow/depth"
+IN_PROCESS = "cloudflow/in_process"
+FAILURE_OF = "cloudflow/failure_of"
+FAILURE_CHAIN = "cloudflow/failure_chain"
+LIMIT = "cloudflow/concurrency_rule"
+SLOT = "cloudflow/concurrency"
+ADMITTED = "cloudflow/admitted"
+
+# Of steps, read by the executor.
+GROUP = "cloudflow/group"
+GROUP_LIMIT = "cloudflow/group_limit"
+GROUP_STOPS = "cloudflow/group_stops"

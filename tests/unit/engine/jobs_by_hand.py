@@ -1,0 +1,235 @@
+"""Jobs written by hand, without a flow, for the tests of the executor."""
+
+import threading
+import time
+from pathlib import Path
+
+import dagster as dg
+
+from cloudflow_dagster.engine import stops, tags
+from cloudflow_dagster.engine.executor import thread_executor
+
+MEETING = threading.Barrier(3)
+
+
+def _optional(*names: str) -> dict[str, dg.Out]:
+    return {name: dg.Out(dg.Nothing, is_required=False) for name in names}
+
+
+@dg.op
+def meet() -> None:
+    MEETING.wait(timeout=20)
+
+
+@dg.job(executor_def=thread_executor)
+def three_at_once() -> None:
+    meet.alias("a")()
+    meet.alias("b")()
+    meet.alias("c")()
+
+
+@dg.op(out=_optional("yes", "no"))
+def choose() -> object:
+    yield dg.Output(None, "yes")
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)}, out=_optional("out"))
+def go_on() -> object:
+    yield dg.Output(None, "out")
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)}, out=_optional("out"))
+def fail() -> object:
+    raise dg.Failure("on purpose", allow_retries=False)
+    yield
+
+
+@dg.op(
+    ins={"left": dg.In(dg.Nothing), "right": dg.In(dg.Nothing)},
+)
+def both() -> None: ...
+
+
+@dg.job(executor_def=thread_executor)
+def failure_beside_skip() -> None:
+    """Dagster's in-process executor never ends here: the join of what was not run and skipped."""
+    yes, no = choose()
+    failed = fail(yes)
+    abandoned = go_on.alias("abandoned")(failed)
+    skipped = go_on.alias("skipped")(no)
+    last = both(left=abandoned, right=skipped)
+    go_on.alias("after")(last)
+
+
+@dg.job(executor_def=thread_executor)
+def joins() -> None:
+    yes, no = choose()
+    taken = go_on.alias("taken")(yes)
+    not_taken = go_on.alias("not_taken")(no)
+    go_on.alias("any_delivers")([taken, not_taken])
+    go_on.alias("none_delivers")([not_taken])
+    failed = fail(yes)
+    go_on.alias("one_failed")([taken, failed])
+
+
+@dg.op(config_schema={"folder": str})
+def flaky(context: dg.OpExecutionContext) -> None:
+    if context.retry_number < 2:
+        raise dg.RetryRequested(max_retries=5, seconds_to_wait=0.3)
+    (Path(context.op_config["folder"]) / "flaky").write_text(str(time.monotonic()))
+
+
+@dg.op(config_schema={"folder": str})
+def steady(context: dg.OpExecutionContext) -> None:
+    (Path(context.op_config["folder"]) / "steady").write_text(str(time.monotonic()))
+
+
+@dg.job(executor_def=thread_executor)
+def retries() -> None:
+    flaky()
+    steady()
+
+
+@dg.op
+def always_again() -> None:
+    raise dg.RetryRequested(max_retries=2)
+
+
+@dg.job(executor_def=thread_executor)
+def retries_run_out() -> None:
+    always_again()
+
+
+HEARD: list[str] = []
+
+
+@dg.failure_hook
+def on_failure(context: dg.HookContext) -> None:
+    HEARD.append(f"failure of {context.step_key}")
+
+
+@dg.success_hook
+def on_success(context: dg.HookContext) -> None:
+    HEARD.append(f"success of {context.step_key}")
+
+
+@dg.job(executor_def=thread_executor, hooks={on_failure, on_success})
+def hooked() -> None:
+    yes, no = choose()
+    fail(go_on(yes))
+    go_on.alias("skipped")(no)
+
+
+@dg.op(out=dg.DynamicOut(int), config_schema={"count": int})
+def numbers(context: dg.OpExecutionContext) -> object:
+    for n in range(context.op_config["count"]):
+        yield dg.DynamicOutput(n, mapping_key=str(n))
+
+
+BUSY: list[int] = []
+MOST: list[int] = []
+_busy_lock = threading.Lock()
+
+
+@dg.op(tags={tags.GROUP: "numbers", tags.GROUP_LIMIT: "2"})
+def work(n: int) -> int:
+    with _busy_lock:
+        BUSY.append(n)
+        MOST.append(len(BUSY))
+    time.sleep(0.05)
+    with _busy_lock:
+        BUSY.remove(n)
+    return n * n
+
+
+@dg.op
+def total(context: dg.OpExecutionContext, values: list[int]) -> None:
+    context.log.info(f"total {sum(values)}")
+
+
+@dg.job(executor_def=thread_executor)
+def mapped() -> None:
+    total(numbers().map(work).collect())
+
+
+@dg.op(tags={tags.GROUP: "numbers", tags.GROUP_LIMIT: "1", tags.GROUP_STOPS: "true"})
+def work_until_two(n: int) -> int:
+    if n == 2:
+        raise dg.Failure("two", allow_retries=False)
+    return n
+
+
+@dg.job(executor_def=thread_executor)
+def mapped_stops() -> None:
+    total(numbers().map(work_until_two).collect())
+
+
+STARTED = threading.Event()
+
+
+@dg.op
+def wait_for_stop(context: dg.OpExecutionContext) -> None:
+    STARTED.set()
+    if not stops.stop_event(context.run_id).wait(30):
+        raise dg.Failure("was not stopped")
+    raise dg.DagsterExecutionInterruptedError
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)})
+def never_started() -> None: ...
+
+
+@dg.job(executor_def=thread_executor)
+def long() -> None:
+    never_started(wait_for_stop())
+
+
+@dg.job(executor_def=thread_executor.configured({"timeout": 0.3}, name="brief_threads"))
+def too_long() -> None:
+    never_started(wait_for_stop())
+
+
+@dg.op
+def deaf() -> None:
+    STARTED.set()
+    time.sleep(20)
+
+
+@dg.job(executor_def=thread_executor.configured({"timeout": 0.2, "grace": 0.2}, name="impatient"))
+def does_not_listen() -> None:
+    deaf()
+
+
+@dg.op(pool="narrow")
+def pooled(context: dg.OpExecutionContext) -> None:
+    with _busy_lock:
+        BUSY.append(0)
+        MOST.append(len(BUSY))
+    time.sleep(0.05)
+    with _busy_lock:
+        BUSY.remove(0)
+
+
+@dg.job(executor_def=thread_executor)
+def pools() -> None:
+    pooled.alias("a")()
+    pooled.alias("b")()
+    pooled.alias("c")()
+
+
+@dg.job(executor_def=thread_executor)
+def nothing() -> None: ...
+
+
+@dg.resource
+def broken_resource(_: dg.InitResourceContext) -> None:
+    raise ValueError("no way in")
+
+
+@dg.op(required_resource_keys={"door"})
+def needs_door() -> None: ...
+
+
+@dg.job(executor_def=thread_executor, resource_defs={"door": broken_resource})
+def resource_fails() -> None:
+    needs_door()

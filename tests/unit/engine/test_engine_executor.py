@@ -1,0 +1,230 @@
+"""The executor has Dagster's semantics, on jobs that know nothing of flows."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import dagster as dg
+
+import pytest
+
+from cloudflow_dagster.engine import stops
+from tests.unit.engine import jobs_by_hand
+
+Result = dg.JobExecutionResult
+
+
+def run(
+    instance: dg.DagsterInstance, name: str, config: dict[str, object] | None = None, **more: object
+) -> Result:
+    job = dg.reconstructable(getattr(jobs_by_hand, name))
+    return dg.execute_job(job, instance, run_config=config or {}, **more)  # type: ignore[arg-type]
+
+
+def ends(result: Result) -> dict[str, str]:
+    """How each step ended; steps that were not started are not there."""
+    kinds = {
+        dg.DagsterEventType.STEP_SUCCESS: "success",
+        dg.DagsterEventType.STEP_FAILURE: "failure",
+        dg.DagsterEventType.STEP_SKIPPED: "skipped",
+    }
+    return {
+        str(event.step_key): kinds[event.event_type]
+        for event in result.all_events
+        if event.event_type in kinds
+    }
+
+
+def test_independent_steps_run_at_the_same_time(instance: dg.DagsterInstance) -> None:
+    assert run(instance, "three_at_once").success
+
+
+def test_a_failure_beside_a_skipped_branch_ends_the_run(instance: dg.DagsterInstance) -> None:
+    result = run(instance, "failure_beside_skip")
+
+    assert not result.success
+    # `both` and `after` hang on what was skipped and on what was not run: Dagster skips them.
+    assert ends(result) == {
+        "choose": "success",
+        "fail": "failure",
+        "skipped": "skipped",
+        "both": "skipped",
+        "after": "skipped",
+    }
+
+
+def test_a_join_runs_if_any_input_delivers_and_none_failed(instance: dg.DagsterInstance) -> None:
+    assert ends(run(instance, "joins")) == {
+        "choose": "success",
+        "taken": "success",
+        "not_taken": "skipped",
+        "any_delivers": "success",
+        "none_delivers": "skipped",
+        "fail": "failure",
+    }
+
+
+def test_a_step_waits_for_its_retry_while_others_run(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    folder = {"config": {"folder": str(tmp_path)}}
+    result = run(instance, "retries", {"ops": {"flaky": folder, "steady": folder}})
+
+    assert result.success
+    assert result.retry_attempts_for_node("flaky") == 2
+    written = {n: float((tmp_path / n).read_text()) for n in ("flaky", "steady")}
+    assert written["flaky"] - written["steady"] > 0.3
+
+
+def test_retries_run_out(instance: dg.DagsterInstance) -> None:
+    result = run(instance, "retries_run_out")
+
+    assert ends(result) == {"always_again": "failure"}
+    assert result.retry_attempts_for_node("always_again") == 2
+
+
+def test_retries_can_be_switched_off(instance: dg.DagsterInstance) -> None:
+    result = run(instance, "retries_run_out", {"execution": {"config": {"retries": False}}})
+
+    assert result.retry_attempts_for_node("always_again") == 0
+    assert not result.success
+
+
+def test_hooks_are_called_for_steps_that_ended(instance: dg.DagsterInstance) -> None:
+    jobs_by_hand.HEARD.clear()
+    run(instance, "hooked")
+
+    assert sorted(jobs_by_hand.HEARD) == [
+        "failure of fail",
+        "success of choose",
+        "success of go_on",
+    ]
+
+
+def test_mapped_steps_run_within_the_limit_of_their_group(instance: dg.DagsterInstance) -> None:
+    jobs_by_hand.MOST.clear()
+    result = run(instance, "mapped", {"ops": {"numbers": {"config": {"count": 7}}}})
+
+    assert result.success
+    assert len([k for k in ends(result) if k.startswith("work[")]) == 7
+    assert max(jobs_by_hand.MOST) == 2
+
+
+def test_an_empty_map_still_collects(instance: dg.DagsterInstance) -> None:
+    result = run(instance, "mapped", {"ops": {"numbers": {"config": {"count": 0}}}})
+
+    assert ends(result) == {"numbers": "success", "total": "success"}
+
+
+def test_no_further_step_of_a_stopping_group_starts_after_a_failure(
+    instance: dg.DagsterInstance,
+) -> None:
+    result = run(instance, "mapped_stops", {"ops": {"numbers": {"config": {"count": 9}}}})
+
+    assert ends(result) == {
+        "numbers": "success",
+        "work_until_two[0]": "success",
+        "work_until_two[1]": "success",
+        "work_until_two[2]": "failure",
+    }
+
+
+def test_execution_from_failure_runs_what_failed_again(instance: dg.DagsterInstance) -> None:
+    config = {"ops": {"numbers": {"config": {"count": 3}}}}
+    first = run(instance, "mapped_stops", config)
+    second = run(
+        instance,
+        "mapped_stops",
+        config,
+        reexecution_options=dg.ReexecutionOptions.from_failure(first.run_id, instance),
+    )
+
+    assert ends(second) == {"work_until_two[2]": "failure"}
+
+
+def test_a_run_is_stopped_by_a_signal(instance: dg.DagsterInstance) -> None:
+    jobs_by_hand.STARTED.clear()
+
+    def interrupt() -> None:
+        jobs_by_hand.STARTED.wait(20)
+        (record,) = instance.get_run_records()
+        instance.report_run_canceling(record.dagster_run)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    result = run(instance, "long")
+
+    record = instance.get_run_record_by_id(result.run_id)
+    assert record is not None
+    assert record.dagster_run.status is dg.DagsterRunStatus.CANCELED
+    assert ends(result) == {"wait_for_stop": "failure"}
+
+
+def test_a_run_in_another_thread_is_stopped_by_its_event(instance: dg.DagsterInstance) -> None:
+    jobs_by_hand.STARTED.clear()
+    results: list[Result] = []
+    thread = threading.Thread(target=lambda: results.append(run(instance, "long")), daemon=True)
+    thread.start()
+    assert jobs_by_hand.STARTED.wait(20)
+    (record,) = instance.get_run_records()
+    instance.report_run_canceling(record.dagster_run)
+    stops.stop(record.dagster_run.run_id)
+    thread.join(20)
+
+    (record,) = instance.get_run_records()
+    assert record.dagster_run.status is dg.DagsterRunStatus.CANCELED
+
+
+def test_the_timeout_of_a_run_fails_it_and_says_so(instance: dg.DagsterInstance) -> None:
+    result = run(instance, "too_long")
+
+    assert not result.success
+    failure = next(e for e in result.all_events if e.is_failure and not e.is_step_event)
+    assert failure.job_failure_data.error is not None
+    assert "timeout of 0.3 s" in failure.job_failure_data.error.message
+
+
+def test_a_step_that_does_not_listen_does_not_hold_the_run(instance: dg.DagsterInstance) -> None:
+    started = time.monotonic()
+    result = run(instance, "does_not_listen")
+
+    assert not result.success
+    assert time.monotonic() - started < 15
+
+
+def test_steps_of_a_pool_wait_for_a_place(instance: dg.DagsterInstance) -> None:
+    jobs_by_hand.MOST.clear()
+    instance.event_log_storage.set_concurrency_slots("narrow", 1)
+
+    assert run(instance, "pools").success
+    assert max(jobs_by_hand.MOST) == 1
+
+
+def test_a_job_without_steps_succeeds(instance: dg.DagsterInstance) -> None:
+    assert run(instance, "nothing").success
+
+
+def test_a_resource_that_cannot_be_made_fails_the_run(instance: dg.DagsterInstance) -> None:
+    result = run(instance, "resource_fails")
+
+    assert not result.success
+    assert ends(result) == {}
+
+
+@pytest.mark.parametrize("parent_first", [True, False])
+def test_children_are_stopped_with_their_parent(*, parent_first: bool) -> None:
+    if parent_first:
+        stops.stop("parent")
+    stops.link("parent", "child")
+    if not parent_first:
+        stops.stop("parent")
+
+    assert stops.stop_event("child").is_set()
+    stops.forget("child")
+    stops.forget("parent")
+    assert not stops.stop_event("parent").is_set()
+    stops.forget("parent")
