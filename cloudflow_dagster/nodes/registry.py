@@ -1,0 +1,185 @@
+"""Finds node types by id, in the order in which their sources stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar, cast, runtime_checkable
+
+from cloudflow_dagster.diagnostics.model import Diagnostic, Location, Severity, did_you_mean
+from cloudflow_dagster.nodes.search import Entry, best
+from cloudflow_dagster.nodes.spec import NodeType
+
+BROKEN_SOURCE = "CF6900"
+"""Code of the warning that a package's node types cannot be used."""
+
+T = TypeVar("T")
+
+
+class NodeSource(Protocol):
+    """A place where node types come from."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+        ...
+
+    def owns(self, id: str) -> bool:
+        """Return whether an id is meant for this source, by its first words."""
+        ...
+
+    def get(self, id: str) -> NodeType | None:
+        """Return the node type with this id, if it is here."""
+        ...
+
+    def ids(self) -> Iterable[str]:
+        """Return the ids of all its node types, without making them where that can be avoided."""
+        ...
+
+
+@runtime_checkable
+class LargeNodeSource(NodeSource, Protocol):
+    """A source with too many node types to make them all for a suggestion or a search."""
+
+    def suggest(self, id: str) -> str | None:
+        """Return the id here that was probably meant by one that does not exist."""
+        ...
+
+    def entries(self) -> Iterable[Entry]:
+        """Return what a search looks at."""
+        ...
+
+
+Discovery = Callable[[], tuple[Sequence[NodeSource], Sequence[Diagnostic]]]
+"""Finds more sources, and what is wrong with those that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    sources: tuple[NodeSource, ...]
+    problems: tuple[Diagnostic, ...]
+
+
+class Registry:
+    """Node types from several sources; the first source that knows an id wins.
+
+    Args:
+        sources: In the order in which they are asked.
+        discover: Finds the sources that come after them. Asked once, when those do not know an id
+            or when everything is wanted: it may import other people's packages.
+    """
+
+    def __init__(self, *sources: NodeSource, discover: Discovery | None = None) -> None:
+        self._given = sources
+        self._discover = discover
+        self._discovered: _Found | None = None
+        self._known: dict[str, NodeType] = {}
+        self._failed: dict[str, Diagnostic] = {}
+
+    def get(self, id: str) -> NodeType | None:
+        """Return the node type with this id, if any source has it."""
+        known = self._known.get(id)
+        if known is None:
+            known = self._find(id)
+            if known is not None:
+                self._known[id] = known
+        return known
+
+    def ids(self) -> Iterator[str]:
+        """Yield the id of every node type, source by source; takes a second."""
+        seen: set[str] = set()
+        for source in self._sources():
+            for id in self._ask(source, lambda s=source: list(s.ids()), ()):
+                if id not in seen:
+                    seen.add(id)
+                    yield id
+
+    def __iter__(self) -> Iterator[NodeType]:
+        """Yield every node type; takes many seconds."""
+        for id in self.ids():
+            if node_type := self.get(id):
+                yield node_type
+
+    def suggest(self, id: str) -> str | None:
+        """Return a sentence with the id that was probably meant by one that does not exist."""
+        small: list[str] = []
+        candidates: list[str] = []
+        for source in self._sources():
+            if isinstance(source, LargeNodeSource):
+                if found := self._ask(source, partial(source.suggest, id), None):
+                    candidates.append(found)
+            else:
+                small += self._ask(source, lambda s=source: list(s.ids()), [])
+        return did_you_mean(id, candidates) or did_you_mean(id, small) or _first(candidates)
+
+    def search(self, words: str, limit: int = 20) -> list[NodeType]:
+        """Return the node types that fit the words best, the best first."""
+        found = best(words, self._entries(), limit)
+        return [node_type for entry in found if (node_type := self.get(entry.id))]
+
+    @property
+    def problems(self) -> tuple[Diagnostic, ...]:
+        """Warnings about packages whose node types cannot be used."""
+        return (*self._more().problems, *self._failed.values())
+
+    def _find(self, id: str) -> NodeType | None:
+        for source in self._given:
+            if found := source.get(id):
+                return found
+        for source in self._more().sources:
+            if found := self._ask(source, partial(source.get, id), None):
+                return found
+        return None
+
+    def _entries(self) -> Iterator[Entry]:
+        seen: set[str] = set()
+        for source in self._sources():
+            for entry in self._ask(source, lambda s=source: list(_entries_of(s)), ()):
+                if entry.id not in seen:
+                    seen.add(entry.id)
+                    yield entry
+
+    def _sources(self) -> tuple[NodeSource, ...]:
+        return (*self._given, *self._more().sources)
+
+    def _more(self) -> _Found:
+        if self._discovered is None:
+            sources, problems = self._discover() if self._discover else ((), ())
+            self._discovered = _Found(tuple(sources), tuple(problems))
+        return self._discovered
+
+    def _ask(self, source: NodeSource, question: Callable[[], T], otherwise: object) -> T:
+        """Ask a source; one of somebody else's that fails must not take the others down."""
+        if source in self._given:
+            return question()
+        try:
+            return question()
+        except Exception as error:  # whatever somebody else's code may raise
+            self._failed[source.name] = broken(source.name, error)
+            return cast("T", otherwise)
+
+
+def broken(name: str, error: BaseException) -> Diagnostic:
+    """Return the warning that a source of node types cannot be used."""
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return Diagnostic(
+        BROKEN_SOURCE,
+        f"The node types of {name} cannot be used: {reason}",
+        Location(name),
+        "Repair, update or uninstall the package that they come from.",
+        Severity.WARNING,
+    )
+
+
+def _entries_of(source: NodeSource) -> Iterator[Entry]:
+    if isinstance(source, LargeNodeSource):
+        yield from source.entries()
+        return
+    for id in source.ids():
+        if node_type := source.get(id):
+            yield Entry(node_type.id, node_type.label, node_type.description, prominent=True)
+
+
+def _first(candidates: list[str]) -> str | None:
+    return f"Did you mean `{candidates[0]}`?" if candidates else None
