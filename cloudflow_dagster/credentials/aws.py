@@ -12,6 +12,7 @@ from typing import Any
 from cloudflow_dagster.credentials.aws_errors import explain
 from cloudflow_dagster.credentials.errors import CredentialError
 from cloudflow_dagster.credentials.identity import Identity
+from cloudflow_dagster.simulator.session import CLIENT_OPTIONS
 
 DEFAULT_TIMEOUT = 60.0
 """Seconds to wait for an answer when nobody says."""
@@ -125,12 +126,7 @@ class AwsLogin:
             "retries": {"mode": "standard", "total_max_attempts": repeats + 1},
         }
         if self.simulated:
-            # One address for everything, never behind a proxy, no account or bucket before it.
-            options |= {
-                "proxies": {},
-                "inject_host_prefix": False,
-                "s3": {"addressing_style": "path"},
-            }
+            options |= CLIENT_OPTIONS
         config = importlib.import_module("botocore.config").Config(**options)
         try:
             with self._clients.opening:

@@ -9,7 +9,6 @@ from typing import Any
 from cloudflow_dagster.credentials.aws import AwsLogin
 from cloudflow_dagster.credentials.aws_errors import error_code, explain
 from cloudflow_dagster.credentials.aws_session import (
-    open_isolated_session,
     open_session,
     report_credentials,
     static_credentials,
@@ -18,6 +17,7 @@ from cloudflow_dagster.credentials.aws_session import (
 from cloudflow_dagster.credentials.errors import CredentialError
 from cloudflow_dagster.credentials.spec import AwsSpec, Reference
 from cloudflow_dagster.credentials.values import SecretValues
+from cloudflow_dagster.simulator.session import isolated_session
 
 Read = Callable[[Reference | str], str]
 """Gives the value that a reference stands for; raises `SecretError`."""
@@ -65,7 +65,7 @@ def _base(
     if spec.simulated:
         return AwsLogin(
             name,
-            open_isolated_session(spec.region),
+            isolated_session(spec.region),
             region=spec.region,
             endpoint=simulated_endpoint,
             simulated=True,
@@ -108,7 +108,7 @@ def _assume(
             "expiry_time": got["Expiration"].isoformat(),
         }
 
-    session = open_isolated_session(region) if base.simulated else open_session(region=region)
+    session = isolated_session(region) if base.simulated else open_session(region=region)
     refreshed = importlib.import_module("botocore.credentials").DeferredRefreshableCredentials(
         fetch, "assume-role"
     )

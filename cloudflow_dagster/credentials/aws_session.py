@@ -6,25 +6,12 @@ botocore is imported here when the first session is made, not before: it costs a
 from __future__ import annotations
 
 import importlib
-import os
-from functools import cache
 from typing import Any
 
 from cloudflow_dagster.credentials.errors import CredentialError
 from cloudflow_dagster.credentials.values import SecretValues
 from cloudflow_dagster.diagnostics.model import did_you_mean
-
-SIMULATED_ACCESS_KEY = "AKIASIMULATEDCLOUD00"
-SIMULATED_SECRET_KEY = "the-simulated-cloud-checks-no-keys"  # noqa: S105 - opens nothing real
-
-
-@cache
-def service_models() -> Any:
-    """Return botocore's loader of service models, one for the whole process.
-
-    It keeps every model that it has read (EC2's takes 0.1 to 0.3 s), whoever asked for it.
-    """
-    return importlib.import_module("botocore.loaders").create_loader()
+from cloudflow_dagster.simulator.session import service_models
 
 
 def open_session(*, profile: str | None = None, region: str | None = None) -> Any:
@@ -47,28 +34,6 @@ def open_session(*, profile: str | None = None, region: str | None = None) -> An
             )
     if region is not None:
         session.set_config_variable("region", region)
-    return session
-
-
-def open_isolated_session(region: str | None) -> Any:
-    """Return a session that looks at no environment variable and no file of this machine.
-
-    For the simulated cloud: nothing that is meant for a real account (a profile, an endpoint, a
-    FIPS switch, an access key) may reach it or break it.
-    """
-    module = importlib.import_module("botocore.session")
-    constants: dict[str, Any] = {
-        name: (None, None, default, convert)
-        for name, (_, _, default, convert) in module.Session.SESSION_VARIABLES.items()
-    }
-    for file in ("config_file", "credentials_file"):
-        constants[file] = (None, None, os.devnull, None)
-    session = module.Session(session_vars=constants)
-    session.register_component("data_loader", service_models())
-    session.set_config_variable("region", region or "us-east-1")
-    use_credentials(
-        session, static_credentials(SIMULATED_ACCESS_KEY, SIMULATED_SECRET_KEY, None), None
-    )
     return session
 
 

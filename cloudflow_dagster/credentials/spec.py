@@ -9,7 +9,16 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -58,17 +67,18 @@ def _refuse_literal(value: Any) -> Any:
     raise PydanticCustomError("literal_secret", "A secret value must not stand in this file.")
 
 
-def _text_or_reference(value: Any) -> Any:
-    if isinstance(value, dict):
-        return Reference.model_validate(value)
-    return value
+def _written_as(value: Any) -> str:
+    return "#reference" if isinstance(value, dict | Reference) else "#text"
 
 
 SecretValue: TypeAlias = Annotated[Reference, BeforeValidator(_refuse_literal)]
 """A value that must not stand in the file."""
 
-Text: TypeAlias = Annotated[Reference | Name, BeforeValidator(_text_or_reference)]
-"""A value that may stand in the file, or be referred to."""
+Text: TypeAlias = Annotated[
+    Annotated[Reference, Tag("#reference")] | Annotated[Name, Tag("#text")],
+    Discriminator(_written_as),
+]
+"""A value that may stand in the file, or be referred to. The tags are in the places of errors."""
 
 
 def _web_address(value: str) -> str:

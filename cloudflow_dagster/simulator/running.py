@@ -1,0 +1,75 @@
+"""Starts a simulated cloud with its estate, or uses the one that runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from cloudflow_dagster.simulator.discover import ENVIRONMENT_VARIABLE, discover
+from cloudflow_dagster.simulator.server import SimulatedAws
+
+
+class SimulatorMissingError(Exception):
+    """The packages of the simulated cloud are not installed."""
+
+
+class HasState(Protocol):
+    """A project, as far as this room knows it."""
+
+    @property
+    def state(self) -> Path:
+        """The folder of what the project leaves behind."""
+        ...
+
+
+def start_simulated_aws(port: int = 0, *, seeded: bool = True) -> SimulatedAws:
+    """Start a simulated AWS cloud in this process.
+
+    Args:
+        port: 0 for any free one.
+        seeded: Whether to fill it with the estate.
+
+    Raises:
+        OSError: The port is taken.
+        SimulatorMissingError: The extra `simulator` is not installed.
+    """
+    from cloudflow_dagster.simulator.seed import seed  # noqa: PLC0415 - costs 20 ms
+
+    try:
+        cloud = SimulatedAws(port)
+    except ImportError as error:
+        raise SimulatorMissingError(
+            f"The simulated cloud needs a package that is not installed ({error.name}): "
+            "`pip install 'cloudflow-dagster[simulator]'`."
+        ) from None
+    if seeded:
+        try:
+            seed(cloud.endpoint)
+        except BaseException:
+            cloud.stop()
+            raise
+    return cloud
+
+
+@contextmanager
+def simulated_aws(project: HasState) -> Generator[str]:
+    """Give the endpoint of the project's running simulated cloud, or of one that ends with this.
+
+    Everything in this process and those started from it finds it while this lasts.
+
+    Raises:
+        SimulatorMissingError: The extra `simulator` is not installed.
+    """
+    endpoint = discover(project.state)
+    if endpoint is not None:
+        yield endpoint
+        return
+    with start_simulated_aws() as cloud:
+        os.environ[ENVIRONMENT_VARIABLE] = cloud.endpoint
+        try:
+            yield cloud.endpoint
+        finally:
+            del os.environ[ENVIRONMENT_VARIABLE]
