@@ -57,11 +57,13 @@ class Document:
         text: What stands in it, without a byte order mark; empty if it could not be read.
         data: The JSON value; None if there is none, or not even one that could be guessed. If the
             reader reported errors, parts of it may be guessed.
+        readable: Whether there is a JSON value (which may be `null`).
     """
 
     file: str
     text: str
     data: Json = None
+    readable: bool = False
     _positions: Positions = field(default_factory=lambda: Positions(""), repr=False)
 
     def position(self, location: Location) -> tuple[int, int]:
@@ -227,17 +229,19 @@ def _parsed(text: str, file: str, found: Diagnostics) -> Document:
     except (ValueError, RecursionError) as error:
         data, odd, broken = None, True, error
     if not odd:
-        return Document(file, text, data, Positions(text))
+        return Document(file, text, data, readable=True, _positions=Positions(text))
     positions = Positions(text)
     repaired = repair(text, MAX_DEPTH)
     if broken and not repaired.problems:
         offset = getattr(broken, "pos", 0)
         place = positions.line_and_column(offset)
         _report(found, syntax.SYNTAX, file, "Here the file stops being JSON.", None, place=place)
-        return Document(file, text, None, positions)
-    document = Document(file, text, None, positions)
-    if repaired.text is not None:
-        document = Document(file, text, _parse(repaired.text)[0], Positions(repaired.text))
+        return Document(file, text, _positions=positions)
+    if repaired.text is None:
+        document = Document(file, text, _positions=positions)
+    else:
+        data, _ = _parse(repaired.text)
+        document = Document(file, text, data, readable=True, _positions=Positions(repaired.text))
     for problem in repaired.problems:
         at = Location(file, Pointer(problem.pointer), node_of(document.data, problem.pointer))
         line, column = positions.line_and_column(problem.offset)
