@@ -1,0 +1,137 @@
+"""Parts of the flow format that this version does not run yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cloudflow_dagster.compiler.graph import Vertex
+from cloudflow_dagster.compiler.subject import Subject
+from cloudflow_dagster.diagnostics.model import Rule, Severity
+from cloudflow_dagster.nodes.spec import Behaviour, Kind
+
+_PLAIN = """{"version": 1, "nodes": [{"id": "start", "type": "trigger.manual"}]}"""
+_SHORT = """{"version": 1, "nodes": [{"id": "pause", "type": "logic.wait", "config": {"seconds": 30}}]}"""
+
+LONG_WAIT = Rule(
+    code="CF9001",
+    title="Waiting for more than a minute is not supported yet",
+    explanation=(
+        "`logic.wait` waits for up to 60 seconds in this version. A time to wait `until` can be "
+        "an expression whose value lies less than a minute ahead."
+    ),
+    wrong="""{"version": 1, "nodes": [{"id": "pause", "type": "logic.wait", "config": {"seconds": 3600}}]}""",
+    right=_SHORT,
+)
+APPROVAL = Rule(
+    code="CF9002",
+    title="Waiting for an approval is not supported yet",
+    explanation="`approval` of `logic.wait` comes in a later version.",
+    wrong="""{"version": 1, "nodes": [
+  {"id": "ask", "type": "logic.wait", "config": {"approval": {"message": "Go on?"}}}
+]}""",
+    right=_SHORT,
+)
+RESUME = Rule(
+    code="CF9003",
+    title="Waiting for a call to a resume URL is not supported yet",
+    explanation="`resume` of `logic.wait` comes in a later version.",
+    wrong="""{"version": 1, "nodes": [{"id": "ask", "type": "logic.wait", "config": {"resume": true}}]}""",
+    right=_SHORT,
+)
+COMPENSATE = Rule(
+    code="CF9004",
+    title="`compensate` is not supported yet",
+    explanation=(
+        "Undoing what was done comes in a later version. Until then hang the node that undoes on "
+        "the `error` port of the node that may fail."
+    ),
+    wrong="""{"version": 1, "nodes": [
+  {"id": "allocate", "type": "aws.ec2.allocate_address",
+   "compensate": {"type": "aws.ec2.release_address", "config": {"AllocationId": "{{ output.AllocationId }}"}}}
+]}""",
+    right="""{"version": 1, "nodes": [
+  {"id": "allocate", "type": "aws.ec2.allocate_address"}
+]}""",
+)
+COMPENSATE_ALL = Rule(
+    code="CF9005",
+    title="`on_failure_compensate` is not supported yet",
+    explanation="It undoes what `compensate` of each node says, which comes in a later version.",
+    wrong="""{"version": 1, "on_failure_compensate": true, "nodes": [{"id": "start", "type": "trigger.manual"}]}""",
+    right=_PLAIN,
+)
+ARCHITECTURE = Rule(
+    code="CF9006",
+    title="Architecture mode is not supported yet",
+    explanation="Cloud resources that are planned, applied and kept come in a later version.",
+    wrong="""{"version": 1, "mode": "architecture", "nodes": [{"id": "start", "type": "trigger.manual"}]}""",
+    right=_PLAIN,
+)
+LAYOUT = Rule(
+    code="CF9007",
+    title="Positions beside the flow are not read yet",
+    explanation=(
+        "`flows/.layout/` will hold the positions of nodes for the canvas. This version reads "
+        "them from the nodes' own `position`."
+    ),
+    wrong="""{"version": 1, "id": "arranged", "nodes": [{"id": "start", "type": "trigger.manual"}]}""",
+    right=_PLAIN,
+    severity=Severity.WARNING,
+)
+RESOURCE = Rule(
+    code="CF9008",
+    title="Cloud resources as nodes are not supported yet",
+    explanation="A node type that stands for a resource to be kept belongs to architecture mode.",
+    wrong="""{"version": 1, "nodes": [{"id": "files", "type": "example.bucket"}]}""",
+    right="""{"version": 1, "nodes": [{"id": "files", "type": "aws.s3.create_bucket", "config": {"Bucket": "files"}}]}""",
+)
+_WAITS: Mapping[str, Rule] = {"approval": APPROVAL, "resume": RESUME}
+_LONGEST = 60
+
+
+def check_not_supported(subject: Subject) -> None:
+    """Report what is valid but cannot be run yet."""
+    flow, graph, found = subject.graph.flow, subject.graph, subject.found
+    if flow.mode == "architecture":
+        found.add(ARCHITECTURE, graph.place("mode"), "Architecture mode is not supported yet.")
+    if flow.on_failure_compensate:
+        at = graph.place("on_failure_compensate")
+        found.add(COMPENSATE_ALL, at, "`on_failure_compensate` is not supported yet.")
+    if subject.project is not None and graph.id is not None:
+        layout = subject.project.flows / ".layout" / f"{graph.id}.json"
+        if layout.exists():
+            found.add(LAYOUT, graph.place(), f"`.layout/{graph.id}.json` is not read yet.")
+    for vertex in graph.vertices.values():
+        if not vertex.node.disabled:
+            _check_node(subject, vertex)
+
+
+def _check_node(subject: Subject, vertex: Vertex) -> None:
+    graph, found = subject.graph, subject.found
+    if vertex.node.compensate is not None:
+        at = graph.at(vertex, "compensate")
+        suggestion = "Hang the node that undoes this one on an `error` port."
+        found.add(COMPENSATE, at, "`compensate` is not supported yet.", suggestion)
+    if vertex.type is not None and vertex.type.kind is Kind.RESOURCE:
+        message = f"`{vertex.node.type}` is a cloud resource, which is not supported yet."
+        found.add(RESOURCE, graph.at(vertex, "type"), message)
+    if vertex.behaves(Behaviour.WAIT):
+        _check_wait(subject, vertex)
+
+
+def _check_wait(subject: Subject, vertex: Vertex) -> None:
+    config = vertex.node.config
+    for field, rule in _WAITS.items():
+        if config.get(field) is not None and config.get(field) is not False:
+            at = subject.graph.at(vertex, "config", field)
+            subject.found.add(rule, at, f"`{field}` is not supported yet.")
+    seconds = config.get("seconds")
+    if isinstance(seconds, int | float) and seconds > _LONGEST:
+        at = subject.graph.at(vertex, "config", "seconds")
+        message = f"Waiting {seconds:g} seconds is not supported yet; up to {_LONGEST} are."
+        subject.found.add(LONG_WAIT, at, message)
+    until = config.get("until")
+    if isinstance(until, str) and "{{" not in until:
+        at = subject.graph.at(vertex, "config", "until")
+        message = "Waiting until a fixed time is not supported yet."
+        subject.found.add(LONG_WAIT, at, message)

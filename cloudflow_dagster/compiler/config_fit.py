@@ -1,0 +1,100 @@
+"""Compare each node's config with the schema of its node type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cloudflow_dagster.compiler.fitting import Misfit, Problem, find_misfits
+from cloudflow_dagster.compiler.graph import Graph, Vertex
+from cloudflow_dagster.compiler.json_types import types_of, worded
+from cloudflow_dagster.compiler.knowledge import Knowledge, described
+from cloudflow_dagster.compiler.shapes import Lacking, Shape, can_fit
+from cloudflow_dagster.compiler.texts import Text
+from cloudflow_dagster.diagnostics.model import Location
+
+_Path = tuple[str | int, ...]
+_TEXT = Shape({"type": "string"}, {})
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing that does not fit in a node's config."""
+
+    vertex: Vertex
+    at: Location
+    problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Holes:
+    """Judges the texts of a config whose value is only known when the node runs."""
+
+    texts: Mapping[tuple[str, _Path], Text]
+    knowledge: Knowledge
+    node: str
+    prefix: _Path = ()
+
+    def __call__(
+        self, string: str, schema: Mapping[str, Any], root: Mapping[str, Any], path: _Path
+    ) -> Problem | None:
+        """Return why no value of a text can fit, if that is certain."""
+        text = self.texts.get((self.node, (*self.prefix, *path)))
+        if text is None or text.template is None:
+            return None
+        whole = text.template.whole
+        if whole is None:
+            shape, what = _TEXT, "text with values put in is text"
+        elif whole.path:
+            name, *steps = whole.path
+            found = self.knowledge.of_read(text, str(name), steps)
+            if found is None or isinstance(found, Lacking):
+                return None
+            shape, what = found, f"`{described(str(name), steps)}` is {worded(found.types)}"
+        else:
+            return None
+        if can_fit(shape, schema, root):
+            return None
+        return _misfit(path, schema, what, offset=whole.offset if whole else 0)
+
+
+def _misfit(path: _Path, schema: Mapping[str, Any], what: str, offset: int | None) -> Problem:
+    wanted = worded(types_of(schema)) or "something else"
+    field = ".".join(str(part) for part in path) or "this"
+    message = f"`{field}` must be {wanted}, but {what}."
+    return Problem(Misfit.VALUE, path, message, offset=offset, expression=True)
+
+
+def by_place(texts: Sequence[Text]) -> dict[tuple[str, _Path], Text]:
+    """Return the texts of configs by node and path."""
+    return {(text.vertex.id, text.path): text for text in texts if text.vertex and text.path}
+
+
+def find_config_problems(
+    graph: Graph, texts: Sequence[Text], knowledge: Knowledge
+) -> Iterator[ConfigProblem]:
+    """Yield what does not fit. A field that an edge feeds counts as given."""
+    placed = by_place(texts)
+    for vertex in graph.vertices.values():
+        if vertex.type is None or vertex.node.disabled or not vertex.type.config_schema:
+            continue
+        fed = {link.field for link in graph.into[vertex.id] if link.field}
+        holes = Holes(placed, knowledge, vertex.id)
+        for problem in find_misfits(vertex.node.config, vertex.type.config_schema, holes):
+            if problem.misfit is Misfit.MISSING and not problem.path and problem.name in fed:
+                continue
+            yield ConfigProblem(vertex, located(graph, vertex, problem), problem)
+
+
+def located(graph: Graph, vertex: Vertex, problem: Problem, *before: str) -> Location:
+    """Return where in the file a problem of a node's config is."""
+    given = "config" in vertex.node.model_fields_set
+    at = graph.at(vertex, *(("config", *before, *problem.path) if given else ()))
+    return Location(
+        at.file,
+        at.pointer,
+        at.node,
+        offset=problem.offset,
+        on_key=problem.misfit is Misfit.UNKNOWN,
+    )

@@ -1,0 +1,166 @@
+"""The compiler: parse, resolve, check, plan.
+
+Every pass collects what it finds and goes on as far as it can; the way ends once, with all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from cloudflow_dagster.compiler.checks import CHECKS
+from cloudflow_dagster.compiler.graph import Graph
+from cloudflow_dagster.compiler.planning import plan_flow
+from cloudflow_dagster.compiler.resolve import resolve_flow
+from cloudflow_dagster.compiler.siblings import Sibling, Siblings
+from cloudflow_dagster.compiler.subject import Subject
+from cloudflow_dagster.compiler.texts import Text
+from cloudflow_dagster.diagnostics.model import Diagnostic, Diagnostics, FlowError, Severity
+from cloudflow_dagster.flow.model import Flow
+from cloudflow_dagster.flow.source import Document, flow_id, parse_flow, read_document
+from cloudflow_dagster.nodes.registry import Registry
+from cloudflow_dagster.plan import Plan
+from cloudflow_dagster.project import Project
+from cloudflow_dagster.providers import catalogue
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What became of one file.
+
+    Attributes:
+        file: Its path, as the user would type it.
+        flow_id: The flow's id, if it has a valid one.
+        document: The file as read.
+        flow: The flow as written; None if its shape is wrong.
+        graph: The flow resolved against the catalogue, however wrong it is.
+        texts: Its strings with expressions.
+        diagnostics: All that was found, with lines and columns, in the order of the file.
+    """
+
+    file: str
+    flow_id: str | None
+    document: Document
+    flow: Flow | None
+    graph: Graph | None
+    texts: tuple[Text, ...]
+    diagnostics: tuple[Diagnostic, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether anything is wrong enough that it cannot run."""
+        return any(d.severity is Severity.ERROR for d in self.diagnostics)
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """What the flow will do; None if there is an error."""
+        return None if self.failed or self.graph is None else plan_flow(self.graph, self.texts)
+
+
+@dataclass(slots=True)
+class _Parsed:
+    """A file after the first pass."""
+
+    file: str
+    document: Document
+    flow: Flow | None
+    id: str | None
+    found: Diagnostics
+
+
+def compile_flow(
+    flow: str | Path | Flow, *, project: Project | None = None, registry: Registry | None = None
+) -> Plan:
+    """Compile one flow.
+
+    Args:
+        flow: Path of the flow's file, or a flow made in Python.
+        project: The project whose credentials, secrets, variables and other flows it may name.
+            Without one such names are not checked.
+        registry: The node types; without it all that are installed.
+
+    Returns:
+        The flow's plan.
+
+    Raises:
+        FlowError: Something is wrong; `diagnostics` is all of it, warnings included.
+    """
+    registry = registry or catalogue()
+    parsed = _given(flow) if isinstance(flow, Flow) else _parse(Path(flow), str(flow))
+    siblings = _siblings(project, parsed)
+    compiled = _compile(parsed, project, registry, siblings)
+    if compiled.plan is None:
+        raise FlowError(compiled.diagnostics)
+    return compiled.plan
+
+
+def compile_file(
+    path: str | Path, *, project: Project | None, registry: Registry | None = None
+) -> Compiled:
+    """Compile one file. Never raises: what is wrong is in the result."""
+    parsed = _parse(Path(path), str(path))
+    return _compile(parsed, project, registry or catalogue(), _siblings(project, parsed))
+
+
+def compile_project(project: Project, registry: Registry | None = None) -> list[Compiled]:
+    """Compile all flows of a project, in the order of their files' names.
+
+    Whatever one of them is, the others are not harmed.
+    """
+    parsed = [_parse(path, shown_path(path)) for path in sorted(project.flows.glob("*.json"))]
+    siblings = Siblings()
+    for one in parsed:
+        siblings.add(Sibling(one.id or Path(one.file).stem, one.file, one.flow))
+    return [_compile(one, project, registry or catalogue(), siblings) for one in parsed]
+
+
+def shown_path(path: Path) -> str:
+    """Return a path as a user would type it: relative to the current folder, if it lies there."""
+    folder = Path.cwd()
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+def _parse(path: Path, file: str) -> _Parsed:
+    found = Diagnostics()
+    document = read_document(path, file, found)
+    flow = parse_flow(document, found)
+    id = flow_id(flow, file, found) if flow is not None else None
+    return _Parsed(file, document, flow, id, found)
+
+
+def _given(flow: Flow) -> _Parsed:
+    """Take a flow that is in no file; its diagnostics have no lines."""
+    file = f"{flow.id or 'flow'}.json"
+    return _Parsed(file, Document(file, ""), flow, flow.id or "flow", Diagnostics())
+
+
+def _siblings(project: Project | None, parsed: _Parsed) -> Siblings | None:
+    if project is None:
+        return None
+    siblings = Siblings(project.flows)
+    siblings.add(Sibling(parsed.id or Path(parsed.file).stem, parsed.file, parsed.flow))
+    return siblings
+
+
+def _compile(
+    parsed: _Parsed, project: Project | None, registry: Registry, siblings: Siblings | None
+) -> Compiled:
+    graph: Graph | None = None
+    texts: Iterable[Text] = ()
+    if parsed.flow is not None:
+        graph = resolve_flow(parsed.flow, id=parsed.id, file=parsed.file, registry=registry)
+        subject = Subject(graph, registry, project, siblings, parsed.found)
+        for check in CHECKS:
+            check(subject)
+        texts = subject.texts
+    return Compiled(
+        file=parsed.file,
+        flow_id=parsed.id,
+        document=parsed.document,
+        flow=parsed.flow,
+        graph=graph,
+        texts=tuple(texts),
+        diagnostics=tuple(parsed.document.place(parsed.found)) if parsed.found.items else (),
+    )

@@ -1,0 +1,76 @@
+"""The flows of a project, as far as one of them has to know the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloudflow_dagster.diagnostics.model import Diagnostics
+from cloudflow_dagster.flow.model import Flow
+from cloudflow_dagster.flow.source import flow_id, parse_flow, read_document
+
+
+@dataclass(frozen=True, slots=True)
+class Sibling:
+    """A flow of the project; `flow` is None if its file is broken."""
+
+    id: str
+    file: str
+    flow: Flow | None
+
+
+@dataclass(slots=True)
+class Siblings:
+    """Finds flows by id. What is not known yet is read when somebody asks for it.
+
+    Attributes:
+        folder: Where the project's flows are; None if all are known.
+    """
+
+    folder: Path | None = None
+    _by_id: dict[str, Sibling] = field(default_factory=dict[str, Sibling])
+    _files: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    _read_already: set[Path] = field(default_factory=set[Path])
+
+    def add(self, sibling: Sibling) -> None:
+        """Make a flow known. Of several with one id the first counts."""
+        self._by_id.setdefault(sibling.id, sibling)
+        self._files.setdefault(sibling.id, []).append(sibling.file)
+        self._read_already.add(Path(sibling.file).resolve())
+
+    def files_of(self, id: str) -> list[str]:
+        """Return the files, of those that are known already, whose flow has this id."""
+        return self._files.get(id, [])
+
+    def get(self, id: str) -> Sibling | None:
+        """Return the flow with an id. Most are in the file of that name, so it is read first."""
+        if id not in self._by_id and self.folder is not None:
+            self._read([self.folder / f"{id}.json"])
+            if id not in self._by_id:
+                self._read_all()
+        return self._by_id.get(id)
+
+    def ids(self) -> Iterable[str]:
+        """Return the ids of all flows."""
+        self._read_all()
+        return self._by_id.keys()
+
+    def _read_all(self) -> None:
+        if self.folder is not None:
+            self._read(sorted(self.folder.glob("*.json")))
+            self.folder = None
+
+    def _read(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            if path.is_file() and path.resolve() not in self._read_already:
+                self.add(read_sibling(path))
+
+
+def read_sibling(path: Path) -> Sibling:
+    """Read a flow, without a word about what is wrong with it."""
+    found = Diagnostics()
+    document = read_document(path, str(path), found)
+    flow = parse_flow(document, found)
+    id = flow_id(flow, str(path), None) if flow is not None else None
+    return Sibling(id or path.stem, str(path), flow)
