@@ -96,7 +96,8 @@ class Credentials:
         self._secret = secret
         self._simulated_endpoint = simulated_endpoint
         self._values = values or SecretValues()
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._locks: dict[str, threading.Lock] = {}
         self._logins: dict[tuple[str, str | None], Login] = {}
         if on_value is not None:
             self._values.listen(on_value)
@@ -159,6 +160,10 @@ class Credentials:
         endpoint = self._endpoint_of(name)
         key = (name, endpoint)
         with self._lock:
+            own = self._locks.setdefault(name, threading.Lock())
+        # One lock for each name, as for secrets: what a credential needs first is never itself, so
+        # whoever holds one of these locks and waits for another does not wait for ever.
+        with own:
             login = self._logins.get(key)
             if login is None:
                 login = self._logins[key] = self._log_in(name, spec, endpoint)

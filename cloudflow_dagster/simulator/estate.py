@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-IMAGE = "ami-12c6146b"
+IMAGE = "ami-03c3da4cfa8e8943a"
+"""Amazon Linux 2023; one of `images.json`."""
 
 
 @dataclass(frozen=True, slots=True)

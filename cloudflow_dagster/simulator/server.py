@@ -13,6 +13,8 @@ from datetime import timedelta
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from cloudflow_dagster.simulator.haste import hasten
+
 HOST = "127.0.0.1"
 CONTROL_PATH = "/_cloudflow"
 """Not a bucket's name, so it hides nothing of the cloud."""
@@ -84,6 +86,7 @@ class SimulatedAws:
 
 def _cloud() -> _App:
     """Return moto's application, set up so that nothing needs Docker or the network."""
+    hasten()
     app: Any = importlib.import_module("moto.moto_server.werkzeug_app")
     # moto lets every web page of the browser on this machine read its answers.
     app.DISABLE_GLOBAL_CORS = True
