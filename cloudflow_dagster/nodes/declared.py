@@ -9,14 +9,17 @@ underscore more in the module's name: `logic.if` in `logic/if_.py`.
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
+from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec, PathFinder
 from pkgutil import iter_modules
 from typing import cast
 
 from cloudflow_dagster.nodes.declare import ID_PATTERN, Declaration, declaration_of
 from cloudflow_dagster.nodes.spec import NodeType
+
+_DECORATORS = ("action(", "condition(", "trigger(")
 
 
 class DeclaredNodes:
@@ -39,16 +42,16 @@ class DeclaredNodes:
             return None
         parts = tuple(_module_name(part) for part in id.split("."))
         for path in (parts, parts[:-1]):
-            if self._exists(path):
-                found = self._declarations(path).get(id)
-                if found:
-                    return found.node_type
+            spec = self._spec(path)
+            found = self._declarations(spec).get(id) if spec else None
+            if found:
+                return found.node_type
         return None
 
     def ids(self) -> Iterator[str]:
-        """Yield the id of every node type; imports every module, but makes no node type."""
-        for path in self._modules():
-            yield from self._declarations(path)
+        """Yield the id of every node type, making none; imports the modules that declare any."""
+        for spec in self._specs():
+            yield from self._declarations(spec)
 
     def owns(self, id: str) -> bool:
         """Return whether a node type with this id would be declared here."""
@@ -62,41 +65,49 @@ class DeclaredNodes:
             self._families = tuple(module.name.rstrip("_") for module in found)
         return self._families
 
-    def _exists(self, path: tuple[str, ...]) -> bool:
-        """Whether there is a module at this path, found without importing anything on the way."""
-        places = import_module(self.name).__path__
-        spec: ModuleSpec | None = None
-        for n in range(len(path)):
-            spec = PathFinder.find_spec(".".join((self.name, *path[: n + 1])), places)
-            if spec is None:
-                return False
-            places = spec.submodule_search_locations or []
-        return spec is not None
-
-    def _declarations(self, path: tuple[str, ...]) -> dict[str, Declaration]:
-        name = ".".join((self.name, *path))
+    def _declarations(self, spec: ModuleSpec) -> dict[str, Declaration]:
+        name = spec.name
         if name not in self._declared:
-            values = cast("dict[str, object]", vars(import_module(name))).values()
-            found = (d for value in values if (d := declaration_of(value)))
+            found: list[Declaration] = []
+            if _may_declare(spec):
+                values = cast("dict[str, object]", vars(import_module(name))).values()
+                found = [d for value in values if (d := declaration_of(value))]
             # A module may import a declared function from another; that declares nothing.
             self._declared[name] = {
                 d.id: d for d in found if getattr(d.function, "__module__", None) == name
             }
         return self._declared[name]
 
-    def _modules(self) -> Iterator[tuple[str, ...]]:
-        root = import_module(self.name)
-        waiting = [
-            ((_module_name(family),), list(root.__path__)) for family in sorted(self.families)
-        ]
+    def _spec(self, path: tuple[str, ...]) -> ModuleSpec | None:
+        """Find the module at this path without importing anything on the way."""
+        places: Sequence[str] = import_module(self.name).__path__
+        spec: ModuleSpec | None = None
+        for n in range(len(path)):
+            spec = PathFinder.find_spec(".".join((self.name, *path[: n + 1])), places)
+            if spec is None:
+                return None
+            places = spec.submodule_search_locations or []
+        return spec
+
+    def _specs(self) -> Iterator[ModuleSpec]:
+        """Yield every module of the families, each package before what is in it."""
+        waiting = [(_module_name(family),) for family in sorted(self.families, reverse=True)]
         while waiting:
-            path, places = waiting.pop(0)
-            spec = PathFinder.find_spec(".".join((self.name, *path)), places)
+            path = waiting.pop()
+            spec = self._spec(path)
             if spec is None:
                 continue
-            yield path
-            below = spec.submodule_search_locations or []
-            waiting += [((*path, module.name), list(below)) for module in iter_modules(below)]
+            yield spec
+            below = sorted(m.name for m in iter_modules(spec.submodule_search_locations or []))
+            waiting += [(*path, name) for name in reversed(below)]
+
+
+def _may_declare(spec: ModuleSpec) -> bool:
+    """Whether a module's text names a decorator; one that does not is not worth importing."""
+    if not isinstance(spec.loader, InspectLoader):
+        return True
+    source = spec.loader.get_source(spec.name)
+    return source is None or any(word in source for word in _DECORATORS)
 
 
 def _module_name(part: str) -> str:
