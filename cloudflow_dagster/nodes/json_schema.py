@@ -68,13 +68,13 @@ class _Plain:
 def _nullable(schema: dict[str, Json]) -> dict[str, Json]:
     """Write `anyOf: [X, null]` as X with one more type, which forms and messages read better."""
     match schema.get("anyOf"):
-        case [{"type": str() | list() as kind, **rest}, {"type": "null", **empty}] if not empty:
+        case [{"type": kind, **rest}, {"type": "null", **empty}] if not empty:
             if "enum" in rest:
                 rest = {**rest, "enum": [*cast("list[Json]", rest["enum"]), None]}
             if "const" in rest:
                 return schema
             beside = {key: value for key, value in schema.items() if key != "anyOf"}
-            kinds = cast("list[str]", kind) if isinstance(kind, list) else [kind]
+            kinds = cast("list[Json]", kind if isinstance(kind, list) else [kind])
             return {"type": [*kinds, "null"], **rest, **beside}
         case _:
             return schema
