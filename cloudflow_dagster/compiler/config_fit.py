@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from cloudflow_dagster.compiler.fitting import Misfit, Problem, find_misfits
@@ -79,12 +80,22 @@ def find_config_problems(
     for vertex in graph.vertices.values():
         if vertex.type is None or vertex.node.disabled or not vertex.type.config_schema:
             continue
-        fed = {link.field for link in graph.into[vertex.id] if link.field}
+        fed = set(_fed(graph, vertex))
         holes = Holes(placed, knowledge, vertex.id)
         for problem in find_misfits(vertex.node.config, vertex.type.config_schema, holes):
             if problem.misfit is Misfit.MISSING and not problem.path and problem.name in fed:
                 continue
             yield ConfigProblem(vertex, located(graph, vertex, problem), problem)
+
+
+def _fed(graph: Graph, vertex: Vertex) -> Iterator[str]:
+    """Yield the fields that edges feed, and those that misspelt edges were meant to feed."""
+    for link in graph.into[vertex.id]:
+        if link.field is not None:
+            yield link.field
+        elif link.into is None and link.edge.target_port and vertex.type is not None:
+            fields = list(vertex.type.config_schema.get("properties", ()))
+            yield from get_close_matches(link.edge.target_port, fields, n=1)
 
 
 def located(graph: Graph, vertex: Vertex, problem: Problem, *before: str) -> Location:

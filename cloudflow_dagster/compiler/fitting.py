@@ -18,6 +18,8 @@ from typing import Any
 from cloudflow_dagster.compiler.json_types import (
     WORDS,
     accepts,
+    is_list,
+    is_object,
     referred,
     type_of,
     types_of,
@@ -97,12 +99,11 @@ class _Fitting:
         found = referred(schema, self.root)
         if found is None:
             return
-        if isinstance(value, str) and self.hole is not None and "{{" in value:
-            if not found.get("x-literal"):
-                problem = self.hole(value, found, self.root, path)
-                if problem is not None:
-                    yield problem
-                return
+        if self.hole is not None and isinstance(value, str) and _is_open(value, found):
+            problem = self.hole(value, found, self.root, path)
+            if problem is not None:
+                yield problem
+            return
         wrong = self.wrong_type(value, found, path)
         if wrong is not None:
             yield wrong
@@ -114,19 +115,14 @@ class _Fitting:
             yield from self.combined(value, found, path)
 
     def by_type(self, value: Any, schema: _Schema, path: _Path) -> Iterator[Problem]:
-        match value:
-            case dict():
-                yield from self.fields(value, schema, path)  # pyright: ignore[reportUnknownArgumentType] - JSON
-            case list():
-                yield from self.items(value, schema, path)  # pyright: ignore[reportUnknownArgumentType] - JSON
-            case str():
-                yield from _text(value, schema, path)
-            case bool() | None:
-                return
-            case int() | float():
-                yield from _number(value, schema, path)
-            case _:
-                return
+        if is_object(value):
+            yield from self.fields(value, schema, path)
+        elif is_list(value):
+            yield from self.items(value, schema, path)
+        elif isinstance(value, str):
+            yield from _text(value, schema, path)
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            yield from _number(value, schema, path)
 
     def wrong_type(self, value: Any, schema: _Schema, path: _Path) -> Problem | None:
         wanted = types_of(schema)
@@ -233,6 +229,11 @@ class _Fitting:
 _COMBINING = frozenset({"allOf", "anyOf", "oneOf", "not", "if"})
 
 
+def _is_open(text: str, schema: _Schema) -> bool:
+    """Return whether a text stands for a value that only a run will know."""
+    return "{{" in text and not schema.get("x-literal")
+
+
 def _distance(problems: list[Problem], path: _Path) -> tuple[bool, int]:
     """Return how far a choice is off: one of another type altogether is the farthest."""
     here = any(p.misfit is Misfit.VALUE and p.path == path for p in problems)
@@ -242,16 +243,14 @@ def _distance(problems: list[Problem], path: _Path) -> tuple[bool, int]:
 def _has_hole(value: Any) -> bool:
     waiting = [value]
     while waiting:
-        match waiting.pop():
-            case str(text):
-                if "{{" in text:
-                    return True
-            case dict() as fields:
-                waiting += fields.values()  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType] - JSON
-            case list() as items:
-                waiting += items
-            case _:
-                pass
+        one = waiting.pop()
+        if isinstance(one, str):
+            if "{{" in one:
+                return True
+        elif is_object(one):
+            waiting += one.values()
+        elif is_list(one):
+            waiting += one
     return False
 
 

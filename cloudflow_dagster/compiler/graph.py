@@ -14,7 +14,7 @@ from cloudflow_dagster.flow.model import Edge, Flow, Node
 from cloudflow_dagster.nodes.spec import Behaviour, Carries, Kind, NodeType, Port
 
 DEEPEST = 32
-"""How many loops may be nested in each other; a plan nests as deep, and JSON readers have limits."""
+"""How many loops may be inside each other; a plan nests as deep, and JSON readers have limits."""
 
 
 @dataclass(frozen=True, slots=True)

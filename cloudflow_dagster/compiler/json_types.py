@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 WORDS = {
     "string": "text",
@@ -16,23 +17,38 @@ WORDS = {
 }
 
 
+def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    """Return whether a JSON value is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: Any) -> TypeGuard[list[Any]]:
+    """Return whether a JSON value is a list."""
+    return isinstance(value, list)
+
+
+def is_schema(value: Any) -> TypeGuard[Mapping[str, Any]]:
+    """Return whether a value is a JSON Schema other than true and false."""
+    return isinstance(value, Mapping)
+
+
+_NAMES: Mapping[type, str] = {
+    bool: "boolean",
+    int: "integer",
+    str: "string",
+    list: "array",
+    tuple: "array",
+}
+
+
 def type_of(value: Any) -> str:
     """Return the JSON type of a value; whole numbers are `integer`, even `5.0`."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case float():
-            return "integer" if value.is_integer() else "number"
-        case str():
-            return "string"
-        case list() | tuple():
-            return "array"
-        case _:
-            return "object"
+    if value is None:
+        return "null"
+    if isinstance(value, float):
+        return "integer" if value.is_integer() else "number"
+    kind: type = type(value)
+    return _NAMES.get(kind, "object")
 
 
 def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:
@@ -63,16 +79,17 @@ def referred(schema: Any, root: Mapping[str, Any]) -> Mapping[str, Any] | None:
     A schema that has more than the reference is taken as the reference alone.
     """
     for _ in range(_LONGEST_CHAIN):
-        if not isinstance(schema, Mapping):
+        if not is_schema(schema):
             return {} if schema is True else None
-        reference = schema.get("$ref")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - JSON
+        reference = schema.get("$ref")
         if reference is None:
-            return schema  # pyright: ignore[reportUnknownVariableType] - JSON
-        schema = _found(str(reference), root)  # pyright: ignore[reportUnknownArgumentType] - JSON
+            return schema
+        schema = _found(str(reference), root)
     return None
 
 
 _LONGEST_CHAIN = 50
+_INDEX = re.compile("[0-9]{1,6}")
 
 
 def _found(reference: str, root: Mapping[str, Any]) -> Any:
@@ -83,10 +100,10 @@ def _found(reference: str, root: Mapping[str, Any]) -> Any:
     found: Any = root
     for part in reference[2:].split("/"):
         key = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, Mapping):
-            found = found.get(key)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType] - JSON
-        elif isinstance(found, list) and key.isdigit() and len(key) < 6 and int(key) < len(found):  # pyright: ignore[reportUnknownArgumentType] - JSON
-            found = found[int(key)]  # pyright: ignore[reportUnknownVariableType] - JSON
+        if is_schema(found):
+            found = found.get(key)
+        elif is_list(found) and _INDEX.fullmatch(key) and int(key) < len(found):
+            found = found[int(key)]
         else:
             return None
-    return found  # pyright: ignore[reportUnknownVariableType] - JSON
+    return found

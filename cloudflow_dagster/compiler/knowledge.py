@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from cloudflow_dagster.compiler.graph import Graph, Link, Vertex
+from cloudflow_dagster.compiler.json_types import is_schema
 from cloudflow_dagster.compiler.shapes import Lacking, Shape, follow, lacking, shape_of
 from cloudflow_dagster.compiler.texts import Text
 from cloudflow_dagster.diagnostics.wording import shortened
@@ -34,7 +34,11 @@ _LOOP: Mapping[str, Json] = {
     "type": "object",
     "properties": {"item": {}, "index": {"type": "integer"}},
 }
-_INDEX: Mapping[str, Json] = {"type": "integer"}
+_FIXED: Mapping[str, Mapping[str, Json]] = {
+    "trigger": EVENT,
+    "run": RUN,
+    "index": {"type": "integer"},
+}
 
 
 @dataclass(slots=True)
@@ -71,21 +75,14 @@ class Knowledge:
         match root:
             case "params":
                 return shape_of(self.graph.flow.params)
-            case "trigger":
-                return shape_of(EVENT)
-            case "run":
-                return shape_of(RUN)
-            case "index":
-                return shape_of(_INDEX)
-            case "item":
-                around = self.graph.around[vertex.id] if vertex else ()
-                return self.of_item(around[-1]) if around else None
-            case "input":
-                return self.of_input(vertex) if vertex else None
-            case "output":
-                return self.of_node(vertex) if vertex else None
+            case "item" if vertex and self.graph.around[vertex.id]:
+                return self.of_item(self.graph.around[vertex.id][-1])
+            case "input" if vertex:
+                return self.of_input(vertex)
+            case "output" if vertex:
+                return self.of_node(vertex)
             case _:
-                return None
+                return shape_of(_FIXED.get(root))
 
     def of_node(self, vertex: Vertex) -> Shape | None:
         """Return the shape of `nodes.<id>`."""
@@ -160,12 +157,11 @@ class Knowledge:
 def follow_value(value: Json, path: _Path) -> Shape | Lacking | None:
     """Walk down a path in a value that is there already."""
     for step, part in enumerate(path):
-        if not isinstance(value, Mapping) or not isinstance(part, str):
+        if not is_schema(value) or not isinstance(part, str):
             return None
-        known: Mapping[str, Any] = value  # pyright: ignore[reportUnknownVariableType] - JSON
-        if part not in known:
-            return lacking(step, part, list(known))
-        value = known[part]
+        if part not in value:
+            return lacking(step, part, list(value))
+        value = value[part]
     return None
 
 

@@ -98,7 +98,7 @@ class _Steps:
         )
 
     def rank(self, link: Link) -> tuple[int, str, str]:
-        """Return what the edges into a step are sorted by: the order of the file's canonical form."""
+        """Return what edges into a step are sorted by: their order in the canonical form."""
         edge = link.edge
         return self.places[edge.source], edge.source_port or "", edge.target_port or ""
 

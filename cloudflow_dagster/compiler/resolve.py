@@ -94,8 +94,9 @@ def _by_end(
 def _doubtful(graph: Graph) -> frozenset[str]:
     """Return the nodes of which it is not certain what lies upstream of them.
 
-    An edge to a node that does not exist may have been meant for any other; then all are in doubt.
-    An edge from a node or a port that does not exist puts its target in doubt, and all that follows.
+    An edge to a node that does not exist may have been meant for any other; then all are in
+    doubt. An edge from a node or a port that does not exist puts its target in doubt, and all that
+    follows.
     """
     enabled = [link for link in graph.links if not link.edge.disabled]
     lost = any(link.target is None for link in enabled)

@@ -6,11 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cloudflow_dagster.compiler.json_types import accepts, referred, type_of, types_of, worded
+from cloudflow_dagster.compiler.json_types import (
+    accepts,
+    is_schema,
+    referred,
+    type_of,
+    types_of,
+    worded,
+)
 from cloudflow_dagster.diagnostics.model import did_you_mean
 from cloudflow_dagster.diagnostics.wording import shortened
 
 _DEEPEST = 8
+_LISTED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +74,14 @@ def shape_of(
     """
     base = root if root is not None else schema
     for _ in range(_DEEPEST):
-        found = referred(schema, base) if isinstance(base, Mapping) else None  # pyright: ignore[reportUnknownArgumentType] - JSON
+        found = referred(schema, base) if is_schema(base) else None
         if found is None:
             return None
         choices: Sequence[Any] = found.get("anyOf") or found.get("oneOf") or ()
-        real = [c for c in choices if not (isinstance(c, Mapping) and c.get("type") == "null")]  # pyright: ignore[reportUnknownMemberType] - JSON
+        real = [c for c in choices if not (is_schema(c) and c.get("type") == "null")]
         if len(real) != 1:
             known = types_of(found) or found.get("properties")
-            return None if choices or "allOf" in found or not known else Shape(found, base, many)  # pyright: ignore[reportUnknownArgumentType] - JSON
+            return None if choices or "allOf" in found or not known else Shape(found, base, many)
         schema = real[0]
     return None
 
@@ -124,8 +132,8 @@ def _at_name(shape: Shape, name: str, step: int) -> Shape | Lacking | None:
     others = shape.schema.get("additionalProperties")
     if shape.types not in {("object",), ()} or shape.schema.get("patternProperties"):
         return None
-    if isinstance(others, Mapping):
-        return shape.child(others)  # pyright: ignore[reportUnknownArgumentType] - JSON
+    if is_schema(others):
+        return shape.child(others)
     if others is True or (others is None and not shape.fields):
         return None
     return lacking(step, name, list(shape.fields))
@@ -134,7 +142,7 @@ def _at_name(shape: Shape, name: str, step: int) -> Shape | Lacking | None:
 def lacking(step: int, name: str, known: Sequence[str]) -> Lacking:
     """Return that there is no such field among those that are known."""
     suggestion = did_you_mean(name, known)
-    if suggestion is None and 0 < len(known) <= 10:
+    if suggestion is None and 0 < len(known) <= _LISTED:
         suggestion = f"There are {', '.join(f'`{one}`' for one in known)}."
     return Lacking(step, f"has no field `{shortened(name)}`", suggestion)
 

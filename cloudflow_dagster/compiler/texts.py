@@ -8,6 +8,7 @@ from enum import Enum, auto
 from typing import Any
 
 from cloudflow_dagster.compiler.graph import Graph, Vertex
+from cloudflow_dagster.compiler.json_types import is_list, is_object, is_schema
 from cloudflow_dagster.diagnostics.model import Location, Pointer
 from cloudflow_dagster.expressions.errors import ExpressionError
 from cloudflow_dagster.expressions.template import (
@@ -140,14 +141,11 @@ def strings(
         if isinstance(value, str):
             if has_expression(value):
                 yield path, value, marks
-        elif isinstance(value, dict):
-            waiting += [
-                ((*path, key), child, _of_key(marks, key))
-                for key, child in value.items()  # pyright: ignore[reportUnknownVariableType] - JSON
-            ]
-        elif isinstance(value, list):
+        elif is_object(value):
+            waiting += [((*path, key), child, _of_key(marks, key)) for key, child in value.items()]
+        elif is_list(value):
             items = _mapping(marks.get("items")) if marks else None
-            waiting += [((*path, index), child, items) for index, child in enumerate(value)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - JSON
+            waiting += [((*path, index), child, items) for index, child in enumerate(value)]
 
 
 def _of_key(schema: Mapping[str, Any] | None, key: str) -> Mapping[str, Any] | None:
@@ -158,4 +156,4 @@ def _of_key(schema: Mapping[str, Any] | None, key: str) -> Mapping[str, Any] | N
 
 
 def _mapping(schema: Any) -> Mapping[str, Any] | None:
-    return schema if isinstance(schema, Mapping) else None  # pyright: ignore[reportUnknownVariableType] - JSON
+    return schema if is_schema(schema) else None

@@ -45,7 +45,7 @@ TOO_LARGE = Rule(
     + "[" * 101
     + "]" * 101
     + "}]}",
-    right='{"version": 1, "nodes": [{"id": "start", "type": "trigger.manual", "pin": []}]}',
+    right='{"version": 1, "nodes": [{"id": "start", "type": "trigger.manual", "pin": {}}]}',
 )
 SYNTAX = Rule(
     "CF0005",

@@ -66,6 +66,6 @@ def _unlimited(flow: Flow) -> Iterator[str]:
     """Yield the flows that a flow calls without a limit; there is no catalogue to ask here."""
     for node in flow.nodes:
         called = node.config.get("flow")
-        if node.type == "flow.call" and not node.disabled and isinstance(called, str):
-            if node.config.get("max_depth") is None:
-                yield called
+        limited = node.config.get("max_depth") is not None
+        if node.type == "flow.call" and not (node.disabled or limited) and isinstance(called, str):
+            yield called

@@ -50,7 +50,8 @@ def check_credentials(subject: Subject) -> None:
             message = f"The project has no credential `{shortened(name)}`."
             subject.found.add(UNKNOWN_CREDENTIAL, at, message, known.suggest(name))
         elif provider != vertex.type.provider:
-            message = f"`{name}` is a credential of {provider}; {vertex.node.type} needs {vertex.type.provider}."
+            wanted = vertex.type.provider
+            message = f"`{name}` is a credential of {provider}; {vertex.node.type} needs {wanted}."
             subject.found.add(WRONG_PROVIDER, at, message, _other(subject, vertex.type.provider))
 
 

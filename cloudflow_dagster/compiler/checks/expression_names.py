@@ -23,7 +23,8 @@ UNKNOWN_NAME = Rule(
 ], "edges": [{"source": "volumes", "target": "ids"}]}""",
     right="""{"version": 1, "nodes": [
   {"id": "volumes", "type": "aws.ec2.describe_volumes"},
-  {"id": "ids", "type": "generic.transform", "config": {"value": "{{ nodes.volumes.Volumes.VolumeId }}"}}
+  {"id": "ids", "type": "generic.transform",
+   "config": {"value": "{{ nodes.volumes.Volumes.VolumeId }}"}}
 ], "edges": [{"source": "volumes", "target": "ids"}]}""",
 )
 UNKNOWN_FUNCTION = Rule(

@@ -9,8 +9,10 @@ UNKNOWN_FAILURE_FLOW = Rule(
     code="CF5008",
     title="`on_failure` names a flow that does not exist",
     explanation="`on_failure` is the id of a flow of the same project.",
-    wrong="""{"version": 1, "on_failure": "tidy_upp", "nodes": [{"id": "start", "type": "trigger.manual"}]}""",
-    right="""{"version": 1, "on_failure": "tidy_up", "nodes": [{"id": "start", "type": "trigger.manual"}]}""",
+    wrong="""{"version": 1, "on_failure": "tidy_upp", "nodes": [{"id": "start",
+   "type": "trigger.manual"}]}""",
+    right="""{"version": 1, "on_failure": "tidy_up", "nodes": [{"id": "start",
+   "type": "trigger.manual"}]}""",
 )
 FAILURE_CYCLE = Rule(
     code="CF5009",

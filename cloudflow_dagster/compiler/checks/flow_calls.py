@@ -9,6 +9,7 @@ from cloudflow_dagster.compiler.checks.trigger_params import unfilled
 from cloudflow_dagster.compiler.config_fit import Holes, by_place, located
 from cloudflow_dagster.compiler.fitting import Misfit, find_misfits
 from cloudflow_dagster.compiler.graph import Vertex
+from cloudflow_dagster.compiler.json_types import is_object, is_schema
 from cloudflow_dagster.compiler.subject import Subject
 from cloudflow_dagster.diagnostics.model import Rule, did_you_mean
 from cloudflow_dagster.diagnostics.wording import shortened
@@ -74,21 +75,18 @@ def _check_params(subject: Subject, vertex: Vertex, called: str, schema: Mapping
     params = vertex.node.config.get("params")
     if params is None:
         params = {}
-    if not isinstance(params, dict) or any(
-        e.field == "params" for e in subject.graph.into[vertex.id]
-    ):
+    if not is_object(params) or any(e.field == "params" for e in subject.graph.into[vertex.id]):
         return
-    given: dict[str, Any] = params  # pyright: ignore[reportUnknownVariableType] - JSON
-    for name in unfilled(schema, given):
+    for name in unfilled(schema, params):
         place = ("config", "params") if "params" in vertex.node.config else ("config",)
         message = f"The flow `{called}` needs the param `{shortened(name)}`."
         subject.found.add(UNFIT_CALL, subject.graph.at(vertex, *place), message)
-    for name, suggestion in _unknown(given, schema):
+    for name, suggestion in _unknown(params, schema):
         at = subject.graph.at(vertex, "config", "params", name)
         message = f"The flow `{called}` has no param `{shortened(name)}`."
         subject.found.add(UNFIT_CALL, at, message, suggestion)
     holes = Holes(by_place(subject.texts), subject.knowledge, vertex.id, ("params",))
-    for problem in find_misfits(given, schema, holes):
+    for problem in find_misfits(params, schema, holes):
         if problem.path and problem.misfit is not Misfit.MISSING:
             at = located(subject.graph, vertex, problem, "params")
             subject.found.add(UNFIT_CALL, at, problem.message, problem.suggestion)
@@ -101,7 +99,7 @@ def _unknown(
     if schema.keys() & {"additionalProperties", "patternProperties", "allOf", "anyOf", "$ref"}:
         return
     properties = schema.get("properties")
-    known: list[str] = list(properties) if isinstance(properties, Mapping) else []  # pyright: ignore[reportUnknownArgumentType] - JSON
+    known: list[str] = list(properties) if is_schema(properties) else []
     for name in given:
         if name not in known:
             yield name, did_you_mean(name, known)

@@ -12,8 +12,10 @@ DUPLICATE_FLOW = Rule(
         "A flow's id names its job and is how other flows call it, so it is unique in a project. "
         "Without an `id` it is the file's name without `.json`."
     ),
-    wrong="""{"version": 1, "id": "tidy_up", "nodes": [{"id": "start", "type": "trigger.manual"}]}""",
-    right="""{"version": 1, "id": "tidy_up_more", "nodes": [{"id": "start", "type": "trigger.manual"}]}""",
+    wrong="""{"version": 1, "id": "tidy_up", "nodes": [{"id": "start",
+   "type": "trigger.manual"}]}""",
+    right="""{"version": 1, "id": "tidy_up_more", "nodes": [{"id": "start",
+   "type": "trigger.manual"}]}""",
 )
 
 

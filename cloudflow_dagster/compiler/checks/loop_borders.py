@@ -62,8 +62,8 @@ def check_loop_borders(subject: Subject) -> None:
         edge, loop = trespass.link.edge, trespass.loop
         if trespass.leaves:
             message = (
-                f"`{edge.source}` is in the body of the loop `{loop}`, and `{edge.target}` can also "
-                "be reached another way."
+                f"`{edge.source}` is in the body of the loop `{loop}`, and `{edge.target}` can "
+                "also be reached another way."
             )
             suggestion = f"Hang `{edge.target}` on `done` of `{loop}`."
             rule = LEAVES_BODY

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from cloudflow_dagster.compiler.graph import DEEPEST
 from cloudflow_dagster.compiler.subject import Subject
@@ -11,7 +12,7 @@ from cloudflow_dagster.diagnostics.model import Rule
 
 def _nested(depth: int) -> str:
     loops = [f"l{number}" for number in range(depth)]
-    nodes = [{"id": id, "type": "logic.loop", "config": {"items": [1]}} for id in loops]
+    nodes: list[Any] = [{"id": id, "type": "logic.loop", "config": {"items": [1]}} for id in loops]
     nodes.append({"id": "work", "type": "generic.transform", "config": {"value": "{{ item }}"}})
     edges = [
         {"source": loop, "source_port": "item", "target": target}

@@ -15,12 +15,16 @@ RESULT_IN_LOOP = Rule(
     ),
     wrong="""{"version": 1, "nodes": [
   {"id": "each", "type": "logic.loop", "config": {"items": [1, 2]}},
+  {"id": "work", "type": "generic.transform", "config": {"value": "{{ item }}"}},
   {"id": "result", "type": "flow.result", "config": {"value": 3}}
-], "edges": [{"source": "each", "source_port": "item", "target": "result"}]}""",
+], "edges": [{"source": "each", "source_port": "item", "target": "work"},
+             {"source": "work", "target": "result"}]}""",
     right="""{"version": 1, "nodes": [
   {"id": "each", "type": "logic.loop", "config": {"items": [1, 2]}},
+  {"id": "work", "type": "generic.transform", "config": {"value": "{{ item }}"}},
   {"id": "result", "type": "flow.result", "config": {"value": 3}}
-], "edges": [{"source": "each", "source_port": "done", "target": "result"}]}""",
+], "edges": [{"source": "each", "source_port": "item", "target": "work"},
+             {"source": "each", "source_port": "done", "target": "result"}]}""",
 )
 
 

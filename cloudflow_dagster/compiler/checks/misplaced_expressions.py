@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cloudflow_dagster.compiler.graph import Vertex
+from cloudflow_dagster.compiler.json_types import is_list, is_object
 from cloudflow_dagster.compiler.subject import Subject
 from cloudflow_dagster.diagnostics.model import Location, Rule
 from cloudflow_dagster.diagnostics.wording import shortened
@@ -63,11 +64,11 @@ def _keys(vertex: Vertex) -> Iterator[tuple[str | int, ...]]:
     waiting: list[tuple[tuple[str | int, ...], Any]] = [((), vertex.node.config)]
     while waiting:
         path, value = waiting.pop()
-        if isinstance(value, dict):
-            for key, child in value.items():  # pyright: ignore[reportUnknownVariableType] - JSON
-                here = (*path, str(key))  # pyright: ignore[reportUnknownArgumentType] - JSON
-                if has_expression(here[-1]):
+        if is_object(value):
+            for key, child in value.items():
+                here = (*path, key)
+                if has_expression(key):
                     yield here
                 waiting.append((here, child))
-        elif isinstance(value, list):
-            waiting += [((*path, n), child) for n, child in enumerate(value)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - JSON
+        elif is_list(value):
+            waiting += [((*path, n), child) for n, child in enumerate(value)]

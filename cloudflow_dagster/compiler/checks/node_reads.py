@@ -13,11 +13,13 @@ UNKNOWN_NODE = Rule(
     explanation="`nodes.<id>` is what the node with this id gave, in the same flow.",
     wrong="""{"version": 1, "nodes": [
   {"id": "volumes", "type": "aws.ec2.describe_volumes"},
-  {"id": "ids", "type": "generic.transform", "config": {"value": "{{ nodes.volume.Volumes.VolumeId }}"}}
+  {"id": "ids", "type": "generic.transform",
+   "config": {"value": "{{ nodes.volume.Volumes.VolumeId }}"}}
 ], "edges": [{"source": "volumes", "target": "ids"}]}""",
     right="""{"version": 1, "nodes": [
   {"id": "volumes", "type": "aws.ec2.describe_volumes"},
-  {"id": "ids", "type": "generic.transform", "config": {"value": "{{ nodes.volumes.Volumes.VolumeId }}"}}
+  {"id": "ids", "type": "generic.transform",
+   "config": {"value": "{{ nodes.volumes.Volumes.VolumeId }}"}}
 ], "edges": [{"source": "volumes", "target": "ids"}]}""",
 )
 NOT_UPSTREAM = Rule(
@@ -29,11 +31,13 @@ NOT_UPSTREAM = Rule(
     ),
     wrong="""{"version": 1, "nodes": [
   {"id": "volumes", "type": "aws.ec2.describe_volumes"},
-  {"id": "ids", "type": "generic.transform", "config": {"value": "{{ nodes.volumes.Volumes.VolumeId }}"}}
+  {"id": "ids", "type": "generic.transform",
+   "config": {"value": "{{ nodes.volumes.Volumes.VolumeId }}"}}
 ]}""",
     right="""{"version": 1, "nodes": [
   {"id": "volumes", "type": "aws.ec2.describe_volumes"},
-  {"id": "ids", "type": "generic.transform", "config": {"value": "{{ nodes.volumes.Volumes.VolumeId }}"}}
+  {"id": "ids", "type": "generic.transform",
+   "config": {"value": "{{ nodes.volumes.Volumes.VolumeId }}"}}
 ], "edges": [{"source": "volumes", "target": "ids"}]}""",
 )
 INSIDE_LOOP = Rule(

@@ -10,7 +10,8 @@ from cloudflow_dagster.diagnostics.model import Rule, Severity
 from cloudflow_dagster.nodes.spec import Behaviour, Kind
 
 _PLAIN = """{"version": 1, "nodes": [{"id": "start", "type": "trigger.manual"}]}"""
-_SHORT = """{"version": 1, "nodes": [{"id": "pause", "type": "logic.wait", "config": {"seconds": 30}}]}"""
+_SHORT = """{"version": 1, "nodes": [{"id": "pause", "type": "logic.wait",
+   "config": {"seconds": 30}}]}"""
 
 LONG_WAIT = Rule(
     code="CF9001",
@@ -19,7 +20,8 @@ LONG_WAIT = Rule(
         "`logic.wait` waits for up to 60 seconds in this version. A time to wait `until` can be "
         "an expression whose value lies less than a minute ahead."
     ),
-    wrong="""{"version": 1, "nodes": [{"id": "pause", "type": "logic.wait", "config": {"seconds": 3600}}]}""",
+    wrong="""{"version": 1, "nodes": [{"id": "pause", "type": "logic.wait",
+   "config": {"seconds": 3600}}]}""",
     right=_SHORT,
 )
 APPROVAL = Rule(
@@ -35,7 +37,8 @@ RESUME = Rule(
     code="CF9003",
     title="Waiting for a call to a resume URL is not supported yet",
     explanation="`resume` of `logic.wait` comes in a later version.",
-    wrong="""{"version": 1, "nodes": [{"id": "ask", "type": "logic.wait", "config": {"resume": true}}]}""",
+    wrong="""{"version": 1, "nodes": [{"id": "ask", "type": "logic.wait",
+   "config": {"resume": true}}]}""",
     right=_SHORT,
 )
 COMPENSATE = Rule(
@@ -47,7 +50,8 @@ COMPENSATE = Rule(
     ),
     wrong="""{"version": 1, "nodes": [
   {"id": "allocate", "type": "aws.ec2.allocate_address",
-   "compensate": {"type": "aws.ec2.release_address", "config": {"AllocationId": "{{ output.AllocationId }}"}}}
+   "compensate": {"type": "aws.ec2.release_address",
+                  "config": {"AllocationId": "{{ output.AllocationId }}"}}}
 ]}""",
     right="""{"version": 1, "nodes": [
   {"id": "allocate", "type": "aws.ec2.allocate_address"}
@@ -57,14 +61,16 @@ COMPENSATE_ALL = Rule(
     code="CF9005",
     title="`on_failure_compensate` is not supported yet",
     explanation="It undoes what `compensate` of each node says, which comes in a later version.",
-    wrong="""{"version": 1, "on_failure_compensate": true, "nodes": [{"id": "start", "type": "trigger.manual"}]}""",
+    wrong="""{"version": 1, "on_failure_compensate": true, "nodes": [{"id": "start",
+   "type": "trigger.manual"}]}""",
     right=_PLAIN,
 )
 ARCHITECTURE = Rule(
     code="CF9006",
     title="Architecture mode is not supported yet",
     explanation="Cloud resources that are planned, applied and kept come in a later version.",
-    wrong="""{"version": 1, "mode": "architecture", "nodes": [{"id": "start", "type": "trigger.manual"}]}""",
+    wrong="""{"version": 1, "mode": "architecture", "nodes": [{"id": "start",
+   "type": "trigger.manual"}]}""",
     right=_PLAIN,
 )
 LAYOUT = Rule(
@@ -74,7 +80,8 @@ LAYOUT = Rule(
         "`flows/.layout/` will hold the positions of nodes for the canvas. This version reads "
         "them from the nodes' own `position`."
     ),
-    wrong="""{"version": 1, "id": "arranged", "nodes": [{"id": "start", "type": "trigger.manual"}]}""",
+    wrong="""{"version": 1, "id": "arranged", "nodes": [{"id": "start",
+   "type": "trigger.manual"}]}""",
     right=_PLAIN,
     severity=Severity.WARNING,
 )
@@ -83,7 +90,8 @@ RESOURCE = Rule(
     title="Cloud resources as nodes are not supported yet",
     explanation="A node type that stands for a resource to be kept belongs to architecture mode.",
     wrong="""{"version": 1, "nodes": [{"id": "files", "type": "example.bucket"}]}""",
-    right="""{"version": 1, "nodes": [{"id": "files", "type": "aws.s3.create_bucket", "config": {"Bucket": "files"}}]}""",
+    right="""{"version": 1, "nodes": [{"id": "files", "type": "aws.s3.create_bucket",
+   "config": {"Bucket": "files"}}]}""",
 )
 _WAITS: Mapping[str, Rule] = {"approval": APPROVAL, "resume": RESUME}
 _LONGEST = 60

@@ -17,7 +17,8 @@ UNLIKE_OUTPUT = Rule(
   {"id": "volumes", "type": "aws.ec2.describe_volumes", "pin": {"Volumes": "vol-0a1"}}
 ]}""",
     right="""{"version": 1, "nodes": [
-  {"id": "volumes", "type": "aws.ec2.describe_volumes", "pin": {"Volumes": [{"VolumeId": "vol-0a1"}]}}
+  {"id": "volumes", "type": "aws.ec2.describe_volumes",
+   "pin": {"Volumes": [{"VolumeId": "vol-0a1"}]}}
 ]}""",
     severity=Severity.WARNING,
 )

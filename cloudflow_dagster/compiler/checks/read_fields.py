@@ -27,7 +27,7 @@ UNKNOWN_PARAM = Rule(
 UNKNOWN_VARIABLE = Rule(
     code="CF4014",
     title="An expression reads a variable that the project does not have",
-    explanation="`vars.<name>` is a variable of the project, under `variables` in `cloudflow.yaml`.",
+    explanation="`vars.<name>` is a variable of the project: `variables` in `cloudflow.yaml`.",
     wrong="""{"version": 1, "nodes": [
   {"id": "echo", "type": "generic.transform", "config": {"value": "{{ vars.alert_topic }}"}}
 ]}""",
@@ -45,11 +45,13 @@ NO_SUCH_FIELD = Rule(
     ),
     wrong="""{"version": 1, "nodes": [
   {"id": "volumes", "type": "aws.ec2.describe_volumes"},
-  {"id": "ids", "type": "generic.transform", "config": {"value": "{{ nodes.volumes.Volumes.VolumId }}"}}
+  {"id": "ids", "type": "generic.transform",
+   "config": {"value": "{{ nodes.volumes.Volumes.VolumId }}"}}
 ], "edges": [{"source": "volumes", "target": "ids"}]}""",
     right="""{"version": 1, "nodes": [
   {"id": "volumes", "type": "aws.ec2.describe_volumes"},
-  {"id": "ids", "type": "generic.transform", "config": {"value": "{{ nodes.volumes.Volumes.VolumeId }}"}}
+  {"id": "ids", "type": "generic.transform",
+   "config": {"value": "{{ nodes.volumes.Volumes.VolumeId }}"}}
 ], "edges": [{"source": "volumes", "target": "ids"}]}""",
 )
 

@@ -50,8 +50,10 @@ SECRET_LEAKS = Rule(
         "key of `concurrency`. Use it in the node that needs it."
     ),
     wrong="""{"version": 1, "nodes": [
-  {"id": "hook", "type": "generic.transform", "config": {"value": "{{ $secret('slack_webhook') }}"}},
-  {"id": "tell", "type": "generic.http.request", "config": {"url": "{{ nodes.hook }}", "method": "POST"}}
+  {"id": "hook", "type": "generic.transform",
+   "config": {"value": "{{ $secret('slack_webhook') }}"}},
+  {"id": "tell", "type": "generic.http.request", "config": {"url": "{{ nodes.hook }}",
+   "method": "POST"}}
 ], "edges": [{"source": "hook", "target": "tell"}]}""",
     right="""{"version": 1, "nodes": [
   {"id": "tell", "type": "generic.http.request",

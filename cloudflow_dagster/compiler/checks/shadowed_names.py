@@ -18,12 +18,14 @@ SHADOWED = Rule(
     ),
     wrong="""{"version": 1, "nodes": [
   {"id": "volumes", "type": "aws.ec2.describe_volumes"},
-  {"id": "large", "type": "generic.transform", "config": {"value": "{{ nodes.volumes.Volumes[Size > params.min] }}"}}
+  {"id": "large", "type": "generic.transform",
+   "config": {"value": "{{ nodes.volumes.Volumes[Size > params.min] }}"}}
 ], "edges": [{"source": "volumes", "target": "large"}],
 "params": {"type": "object", "properties": {"min": {"type": "integer", "default": 100}}}}""",
     right="""{"version": 1, "nodes": [
   {"id": "volumes", "type": "aws.ec2.describe_volumes"},
-  {"id": "large", "type": "generic.transform", "config": {"value": "{{ nodes.volumes.Volumes[Size > $params.min] }}"}}
+  {"id": "large", "type": "generic.transform",
+   "config": {"value": "{{ nodes.volumes.Volumes[Size > $params.min] }}"}}
 ], "edges": [{"source": "volumes", "target": "large"}],
 "params": {"type": "object", "properties": {"min": {"type": "integer", "default": 100}}}}""",
 )

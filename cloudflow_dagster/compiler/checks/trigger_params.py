@@ -8,6 +8,7 @@ from typing import Any
 from cloudflow_dagster.compiler.config_fit import Holes, by_place, located
 from cloudflow_dagster.compiler.fitting import Misfit, find_misfits
 from cloudflow_dagster.compiler.graph import Vertex
+from cloudflow_dagster.compiler.json_types import is_list, is_object, is_schema
 from cloudflow_dagster.compiler.subject import Subject
 from cloudflow_dagster.diagnostics.model import Rule, did_you_mean
 from cloudflow_dagster.diagnostics.wording import shortened
@@ -22,11 +23,13 @@ UNFILLED_PARAM = Rule(
     ),
     wrong="""{"version": 1, "nodes": [
   {"id": "every_night", "type": "trigger.cron", "config": {"schedule": "0 2 * * *"}}
-], "params": {"type": "object", "properties": {"environment": {"type": "string"}}, "required": ["environment"]}}""",
+], "params": {"type": "object", "properties": {"environment": {"type": "string"}},
+   "required": ["environment"]}}""",
     right="""{"version": 1, "nodes": [
   {"id": "every_night", "type": "trigger.cron",
    "config": {"schedule": "0 2 * * *", "params": {"environment": "prod"}}}
-], "params": {"type": "object", "properties": {"environment": {"type": "string"}}, "required": ["environment"]}}""",
+], "params": {"type": "object", "properties": {"environment": {"type": "string"}},
+   "required": ["environment"]}}""",
 )
 UNKNOWN_FILLED = Rule(
     code="CF5003",
@@ -35,11 +38,13 @@ UNKNOWN_FILLED = Rule(
     wrong="""{"version": 1, "nodes": [
   {"id": "every_night", "type": "trigger.cron",
    "config": {"schedule": "0 2 * * *", "params": {"enviroment": "prod"}}}
-], "params": {"type": "object", "properties": {"environment": {"type": "string", "default": "dev"}}}}""",
+], "params": {"type": "object", "properties": {"environment": {"type": "string",
+   "default": "dev"}}}}""",
     right="""{"version": 1, "nodes": [
   {"id": "every_night", "type": "trigger.cron",
    "config": {"schedule": "0 2 * * *", "params": {"environment": "prod"}}}
-], "params": {"type": "object", "properties": {"environment": {"type": "string", "default": "dev"}}}}""",
+], "params": {"type": "object", "properties": {"environment": {"type": "string",
+   "default": "dev"}}}}""",
 )
 UNFIT_FILLED = Rule(
     code="CF5004",
@@ -65,10 +70,10 @@ def check_trigger_params(subject: Subject) -> None:
         if not vertex.trigger or vertex.node.disabled:
             continue
         filled = vertex.node.config.get("params")
-        if filled is None or isinstance(filled, dict):
-            _check_names(subject, vertex, schema, filled or {})  # pyright: ignore[reportUnknownArgumentType] - JSON
+        if filled is None or is_object(filled):
+            _check_names(subject, vertex, schema, filled or {})
             if filled:
-                _check_values(subject, vertex, schema, filled)  # pyright: ignore[reportUnknownArgumentType] - JSON
+                _check_values(subject, vertex, schema, filled)
 
 
 def _check_names(
@@ -97,18 +102,18 @@ def unfilled(schema: Mapping[str, Any], filled: Mapping[str, Any]) -> list[str]:
     required = schema.get("required")
     return [
         name
-        for name in (required if isinstance(required, list) else [])  # pyright: ignore[reportUnknownVariableType] - JSON
+        for name in (required if is_list(required) else [])
         if isinstance(name, str) and name not in filled and not _has_default(properties.get(name))
     ]
 
 
 def _has_default(schema: Any) -> bool:
-    return isinstance(schema, Mapping) and "default" in schema
+    return is_schema(schema) and "default" in schema
 
 
 def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     properties = schema.get("properties")
-    return properties if isinstance(properties, Mapping) else {}  # pyright: ignore[reportUnknownVariableType] - JSON
+    return properties if is_schema(properties) else {}
 
 
 def _check_values(
