@@ -30,6 +30,7 @@ class SpecPart(BaseModel):
         frozen=True,
         use_attribute_docstrings=True,
         hide_input_in_errors=True,
+        defer_build=True,
         coerce_numbers_to_str=True,
     )
 
@@ -92,7 +93,7 @@ def _web_address(value: str) -> str:
     return value
 
 
-Region = Annotated[str, Field(pattern=r"^[a-z]{2,}(-[a-z0-9]+)*$", max_length=64)]
+Region = Annotated[str, Field(pattern=r"^[a-z]{2,}[a-z0-9]*(-[a-z0-9]+)*$", max_length=64)]
 
 
 class AwsSpec(SpecPart):

@@ -44,6 +44,12 @@ _SECRET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]{0,127}")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _POINT_TO_IT = "Write where it lies: `{env: NAME}`, `{file: PATH}` or `{secret: NAME}`."
 
+_WRITTEN_LIKE = {
+    "region": "A region is written like `eu-central-1`.",
+    "location": "A location is written like `europe-west1` or `westeurope`.",
+    "session_name": "It has 2 to 64 letters, digits and `_+=,.@-`.",
+}
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -162,7 +168,7 @@ def _credential(name: str, entry: Json, at: Location, found: Diagnostics) -> Cre
             did_you_mean(str(provider), PROVIDERS) or f"The providers are {_listed(PROVIDERS)}.",
         )
         return None
-    return _validate(PROVIDERS[provider], fields, at, found, f"{provider} credential")
+    return _validate(PROVIDERS[provider], fields, at, found, f"credential for `{provider}`")
 
 
 def _secret(name: str, entry: Json, at: Location, found: Diagnostics) -> SecretSpec | None:
@@ -235,8 +241,10 @@ def _report(
         case "two_ways" | "half" | "one_of":
             rule = CONTRADICTION
         case "string_pattern_mismatch":
-            pattern = problem["ctx"]["pattern"]
-            message = f"`{field_name}` is not written like one: it must match `{pattern}`"
+            message = f"`{field_name}` is not written like one"
+            suggestion = _WRITTEN_LIKE.get(field_name, f"It matches `{problem['ctx']['pattern']}`.")
+        case "bool_parsing" | "bool_type":
+            message, suggestion = f"`{field_name}` is not a truth value", "Write `true` or `false`."
         case _:
             message = f"`{field_name}`: {message[:1].lower()}{message[1:]}"
     found.add(rule, here, f"{message}.", suggestion)

@@ -123,7 +123,9 @@ def load_project(file: Path) -> Project:
     contents = check_project_file(document.data, shown, found)
     placed = tuple(document.place(found))
     if found.failed:
-        raise ProjectError(placed, {shown: _blotted(document, placed)})
+        # Of a file that is not YAML nobody knows which of its lines hold a secret.
+        readable = document.data is not None
+        raise ProjectError(placed, {shown: _blotted(document, placed)} if readable else {})
     return _open(file.parent, file, contents, placed)
 
 

@@ -33,6 +33,7 @@ _untyped: Any = yaml
 _INT = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})")
 _EXPONENT = r"[eE][-+]?[0-9]{1,3}"
 _FLOAT = re.compile(rf"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+(?:{_EXPONENT})?|{_EXPONENT})")
+_QUOTED = re.compile(r"'(?!<)[^']{2,}'")
 _CONSTANTS: dict[str, Json] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -169,8 +170,8 @@ def _check_events(text: str) -> None:
         mark: Any = event.start_mark
         if tag is not None:
             raise _RefusedError(
-                f"The tag `{tag}` is not read.",
-                "Leave it out; only plain values are.",
+                "Tags (`!…`) are not read.",
+                "Leave it out; text that starts with `!` stands in quotes.",
                 mark.line,
                 mark.column,
             )
@@ -195,10 +196,12 @@ def _explained(error: yaml.YAMLError) -> _RefusedError:
     else:
         parts = (getattr(error, "context", None), getattr(error, "problem", None))
         said = ", ".join(str(p) for p in parts if p) or "it cannot be parsed"
+        # What stands in the file is not repeated: it may be a secret that lost its quotes.
+        said = _QUOTED.sub("…", said).replace("; first occurrence", "")
     suggestion = None
     if "\\t" in said:
         suggestion = "Indent with spaces."
-    elif "alias" in said:
+    elif "alias" in said or "anchor" in said:
         suggestion = "Text that starts with `*` or `&` stands in quotes."
     elif "expected a single document" in said:
         suggestion = "Remove the line `---` and what follows it."
