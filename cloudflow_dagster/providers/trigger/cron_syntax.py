@@ -123,9 +123,7 @@ def _range_problem(place: Field, found: re.Match[str]) -> str | None:
 
 
 def _date_problem(text: str, fields: list[str]) -> str | None:
-    """Find dates that no year has. With a day of the week too, cron takes either of the two."""
-    if fields[_WEEKDAY] not in {"*", "?"}:
-        return None
+    """Find dates that no year has; Dagster refuses some of them even beside a day of the week."""
     days, months = _values(_DAY, fields[_DAY]), _values(_MONTH, fields[_MONTH])
     if any(day <= _LONGEST[month - 1] for day in days for month in months):
         return None

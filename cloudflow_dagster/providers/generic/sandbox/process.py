@@ -62,7 +62,7 @@ def run_code(call: Call, code: str, inputs: Json) -> Json:
 def _start(folder: Path, result: int) -> subprocess.Popen[bytes]:
     """Start the child with next to nothing in its environment."""
     return subprocess.Popen(  # noqa: S603 - this interpreter and a file of this package
-        [sys.executable, "-I", "-B", "-X", "utf8", str(_CHILD), str(folder), str(result)],
+        [sys.executable, "-I", "-B", "-u", "-X", "utf8", str(_CHILD), str(folder), str(result)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
