@@ -113,7 +113,8 @@ def _port(port: Port) -> dict[str, Any]:
 
 
 def _first_sentence(text: str) -> str:
-    return text.partition("\n")[0].partition(". ")[0].rstrip(".") + "."
+    sentence = text.partition("\n")[0].partition(". ")[0].rstrip(".")
+    return f"{sentence}." if sentence else ""
 
 
 def _explained(t: NodeType) -> str:
@@ -129,7 +130,7 @@ def _explained(t: NodeType) -> str:
         lines += ["", "Output ports depend on the config; always:"]
     else:
         lines += ["", "Output ports"]
-    lines += [f"  {p.name.ljust(24)} {p.description}".rstrip() for p in t.outputs]
+    lines += [f"  {p.name.ljust(24)} {_first_sentence(p.description)}".rstrip() for p in t.outputs]
     lines += ["", "Permissions", *(f"  {p}" for p in t.permissions or ("none",))]
     lines += ["", "Example", *(f"  {line}" for line in _example(t).splitlines())]
     if t.documentation:
@@ -146,7 +147,7 @@ def _fields(schema: Mapping[str, Any]) -> list[str]:
             notes.append("required")
         if "default" in field and field["default"] is not None:
             notes.append(f"default {json.dumps(field['default'])}")
-        text = _first_sentence(field["description"]) if field.get("description") else ""
+        text = _first_sentence(field.get("description", ""))
         lines.append(f"  {name.ljust(24)} {', '.join(notes)}. {text}".rstrip())
     return lines
 
@@ -159,10 +160,10 @@ def _type_words(field: Mapping[str, Any]) -> str:
         return " or ".join(w for w in words if w != "null")
     if "$ref" in field:
         return "object"
-    kind = field.get("type", "any JSON")
+    kind: str | list[str] = field.get("type", "any JSON")
     if kind == "array":
         return f"list of {_type_words(field.get('items', {}))}"
-    return " or ".join(kind) if isinstance(kind, list) else str(kind)
+    return kind if isinstance(kind, str) else " or ".join(kind)
 
 
 def _example(t: NodeType) -> str:
@@ -172,7 +173,9 @@ def _example(t: NodeType) -> str:
         for name in schema.get("required", ())
     }
     node: dict[str, Any] = {"id": t.id.rpartition(".")[2], "type": t.id}
-    return json.dumps({**node, **({"config": config} if config else {})}, indent=2)
+    return json.dumps(
+        {**node, **({"config": config} if config else {})}, indent=2, ensure_ascii=False
+    )
 
 
 def _sample(field: Mapping[str, Any]) -> Any:
@@ -180,5 +183,11 @@ def _sample(field: Mapping[str, Any]) -> Any:
         return field["default"]
     if field.get("enum"):
         return field["enum"][0]
-    samples = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}}
+    samples: dict[str, Any] = {
+        "integer": 1,
+        "number": 1,
+        "boolean": True,
+        "array": [],
+        "object": {},
+    }
     return samples.get(str(field.get("type")), "…")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -43,14 +44,14 @@ _EXIT = {"success": 0, "failure": 1, "canceled": 1, "waiting": 3}
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 def command(
+    *,
     flow: str,
     pairs: tuple[str, ...],
     params_file: Path | None,
+    pinned: bool,
     only: str | None,
     earlier: str | None,
     form: str,
-    *,
-    pinned: bool,
 ) -> None:
     """Run FLOW (an id or a path) here and now, and show what it does.
 
@@ -67,11 +68,10 @@ def command(
         CannotStart,
         run_flow,
     )
-    from cloudflow_dagster.simulator import simulated_aws  # noqa: PLC0415 - only to run
 
     progress = Progress(plan, quiet=form == "json")
     try:
-        with simulated_aws(project, needed=_needs_simulated_cloud(plan, project)):
+        with _cloud(plan, project):
             summary = run_flow(
                 project,
                 plan,
@@ -116,12 +116,12 @@ def _params(plan: Plan, pairs: tuple[str, ...], file: Path | None) -> dict[str, 
 
 def _from_file(file: Path) -> dict[str, Any]:
     try:
-        value = json.loads(file.read_text("utf-8"))
+        value: Any = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         give_up(f"{file} does not hold JSON: {error}")
     if not isinstance(value, dict):
         give_up(f"{file} must hold an object of params.")
-    return value
+    return cast("dict[str, Any]", value)
 
 
 def _value(name: str, text: str, schema: Mapping[str, Any]) -> Any:
@@ -147,11 +147,29 @@ def _check_node(plan: Plan, node: str) -> None:
     give_up(f"the flow has no node `{node}`. {did_you_mean(node, ids) or ''}".rstrip())
 
 
-def _needs_simulated_cloud(plan: Plan, project: Project) -> bool:
-    """Whether a step, or a secret that a step reads, uses a credential of the simulated cloud."""
+@contextmanager
+def _cloud(plan: Plan, project: Project) -> Generator[None]:
+    """Have the simulated cloud at hand while the flow runs, if it may need it.
+
+    It may if a step, or a secret that a step reads, uses a credential of the simulated cloud, or if
+    a flow that it calls might.
+    """
     credentials = project.credentials
-    return any(
-        credentials.simulated(step.credential or credentials.default("aws"))
+    names = {
+        step.credential or credentials.default("aws")
         for step in plan.walk()
         if step.provider == "aws" or step.secrets or step.type == "flow.call"
+    }
+    if not any(name is not None and credentials.simulated(name) for name in names):
+        yield
+        return
+    from cloudflow_dagster.simulator import (  # noqa: PLC0415 - only if it is needed
+        SimulatorMissingError,
+        simulated_aws,
     )
+
+    try:
+        with simulated_aws(project):
+            yield
+    except SimulatorMissingError as error:
+        give_up(str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
@@ -24,7 +24,7 @@ def open_project() -> Project:
 
 
 @contextmanager
-def complaints() -> Iterator[None]:
+def complaints() -> Generator[None]:
     """Show the diagnostics of a `FlowError` on standard error and end with status 1."""
     try:
         yield
@@ -97,9 +97,11 @@ def _by_written_id(project: Project, name: str) -> dict[str, Path]:
     for path in project.flows.glob("*.json"):
         if f'"{name}"' not in _text(str(path)):
             continue
-        data = read_document(path, str(path), Diagnostics()).data
-        if isinstance(data, dict) and data.get("id") == name:
-            found[name] = path
+        match read_document(path, str(path), Diagnostics()).data:
+            case {"id": written} if written == name:
+                found[name] = path
+            case _:
+                pass
     return found
 
 
