@@ -1,0 +1,207 @@
+"""The one place that knows the JSONata engine (jsonatapy), and the text it is given.
+
+An engine call takes the JSONata text, the scope as one object, and gives `{"v": value}`, or `{}`
+for absent: the engine itself has `None` for both null and undefined. Errors come out as
+`ExpressionError`. Which expressions are evaluated here and which in the sandbox is decided in
+`evaluate.py`; both go through the same text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+from cloudflow_dagster.expressions.errors import Code, ExpressionError
+from cloudflow_dagster.expressions.syntax import Node, Regex, walk
+
+if TYPE_CHECKING:
+    from jsonatapy import JsonataExpression
+
+TIME_LIMIT: Final = 1.0
+"""Seconds that one expression may take."""
+STACK_LIMIT: Final = 500
+SEQUENCE_LIMIT: Final = 10_000_000
+"""Elements of a list that the engine makes in this process, where it cannot be much longer than
+those that it reads."""
+_LONGEST: Final = 300
+
+_CODES: Final[dict[str, Code]] = {
+    "D1011": "TooDeep",
+    "U1001": "TooDeep",
+    "U1002": "TooDeep",
+    "D1012": "Timeout",
+    "D2014": "TooLarge",
+    "D2015": "TooLarge",
+    "T1005": "UnknownName",
+    "T1006": "UnknownName",
+}
+_MESSAGES: Final[dict[Code, str]] = {
+    "TooDeep": "This expression calls itself too deep.",
+    "Timeout": f"This expression took longer than {TIME_LIMIT:g} s.",
+    "TooLarge": "This expression makes a list that is too long.",
+}
+_ERROR_CODE = re.compile(r"\b([A-Z][0-9]{4}): *")
+_PREFIXES = ("Parse error: ", "Invalid syntax: ", "Argument error: ", "TypeError: ")
+
+_FIND_FUNCTIONS = """
+$cloudflow_is_function := function($x) {(
+  $type($x) = "function" ? true
+  : $type($x) = "array" ? $count($filter($x, $cloudflow_is_function)) > 0
+  : $type($x) = "object" ? $count($filter($keys($x), function($k) {
+      $cloudflow_is_function($lookup($x, $k))
+    })) > 0
+  : false
+)};
+"""
+FUNCTION_FOUND: Final = "cloudflow: a function"
+
+
+def engine_text(source: str, variables: tuple[str, ...], *, find_functions: bool) -> str:
+    """Return the JSONata that gives `{"v": value}`, or `{}` where the value is absent.
+
+    Args:
+        source: What the author wrote.
+        variables: Names of the scope that it reads as `$variables`.
+        find_functions: Make a result that is or holds a function an error; else it is null.
+    """
+    bind = "".join(f"${name} := {name}; " for name in variables)
+    if not find_functions:
+        return f'({bind}{{"v": ({source}\n)}})'
+    return (
+        f"({bind}$cloudflow_value := ({source}\n);{_FIND_FUNCTIONS}"
+        f'$cloudflow_is_function($cloudflow_value) ? $error("{FUNCTION_FOUND}")'
+        ' : {"v": $cloudflow_value})'
+    )
+
+
+def check_syntax(source: str, tree: Node, offset: int) -> None:
+    """Let the engine read an expression too: what it refuses must not wait for a run.
+
+    Raises:
+        ExpressionError: The engine's parser refuses it, or its regular expressions cannot be used.
+    """
+    compile_text(source, offset)
+    for node in walk(tree):
+        if isinstance(node, Regex):
+            _check_regex(node)
+
+
+def _check_regex(node: Regex) -> None:
+    try:
+        call(compile_text(f'$contains("", /{node.pattern}/{node.flags})', node.start), {})
+    except ExpressionError:
+        raise ExpressionError(
+            "This regular expression cannot be used. Look-around and back references do not exist"
+            " here.",
+            node.start,
+            "Syntax",
+        ) from None
+
+
+def compile_text(text: str, offset: int) -> JsonataExpression:
+    """Compile JSONata. The result may only be used, and dropped, in the thread that made it.
+
+    Raises:
+        ExpressionError: It cannot be read.
+    """
+    import jsonatapy  # noqa: PLC0415 - loaded with the first expression, not with the package
+
+    try:
+        return jsonatapy.compile(text)
+    except BaseException as error:
+        raise engine_error(error, offset, "Syntax") from None
+
+
+def call(
+    expression: JsonataExpression, data: dict[str, Any], time_limit: float = TIME_LIMIT
+) -> Any:
+    """Evaluate compiled JSONata in this thread; other threads go on meanwhile.
+
+    Raises:
+        ExpressionError: The evaluation failed, or came to a limit of the engine's.
+    """
+    try:
+        return expression.evaluate(
+            data,
+            timeout=max(1, round(time_limit * 1000)),
+            max_stack_depth=STACK_LIMIT,
+            max_sequence_length=SEQUENCE_LIMIT,
+        )
+    except BaseException as error:
+        raise engine_error(error, 0) from None
+
+
+def evaluate_here(
+    text: str, data: dict[str, Any], secret: Callable[[str], str] | None, offset: int
+) -> Any:
+    """Compile and evaluate JSONata with its secrets in this thread.
+
+    It is compiled anew each time (some microseconds): the engine's objects are bound to a thread.
+
+    Raises:
+        ExpressionError: The evaluation failed.
+        Exception: What `secret` raised.
+    """
+    expression = compile_text(text, offset)
+    failed: list[BaseException] = []
+
+    def refuse_eval(*_arguments: object) -> None:
+        raise ExpressionError("`$eval` does not exist.", offset, "UnknownName")
+
+    def fetch(name: object, *_rest: object) -> str:
+        try:
+            if secret is None or not isinstance(name, str):
+                message = "A secret cannot be read here."
+                raise ExpressionError(message, offset, "Secret")  # noqa: TRY301 - kept for below
+            return secret(name)
+        except BaseException as error:
+            failed.append(error)
+            raise
+
+    expression.register_override("eval", refuse_eval)
+    expression.register("secret", fetch)
+    try:
+        return call(expression, data)
+    except ExpressionError as error:
+        if failed:
+            raise failed[0] from None
+        error.offset = offset
+        raise
+
+
+def engine_error(error: BaseException, offset: int, code: Code = "Evaluation") -> ExpressionError:
+    """Return an error of the engine's as one of ours, with a message for people.
+
+    Raises:
+        BaseException: It is none of the engine's (`KeyboardInterrupt`).
+    """
+    if isinstance(error, ExpressionError):
+        return error
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        raise error
+    return error_from_text(str(error), offset, code)
+
+
+def error_from_text(text: str, offset: int, code: Code = "Evaluation") -> ExpressionError:
+    """Return the engine's error message as an error of ours."""
+    if FUNCTION_FOUND in text:
+        return ExpressionError("The result is a function, which is no JSON value.", offset)
+    if "surrogates not allowed" in text:
+        return ExpressionError("A text that it reads is not valid Unicode.", offset)
+    found = _ERROR_CODE.search(text)
+    if found is not None:
+        code = _CODES.get(found[1], code)
+        text = text[found.end() :]
+    for prefix in _PREFIXES:
+        text = text.removeprefix(prefix)
+    if "Cannot convert Python object to JSON" in text:
+        text = "A value that it reads is no JSON value"
+    message = _MESSAGES.get(code) if found is not None else None
+    text = text.strip().splitlines()[0] if text.strip() else "It failed without a reason"
+    return ExpressionError(message or _sentence(text), offset, code)
+
+
+def _sentence(text: str) -> str:
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."

@@ -1,0 +1,147 @@
+"""Config strings: text with `{{ … }}` in it, split into text and expressions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from cloudflow_dagster.expressions.cost import Cost, cost_of
+from cloudflow_dagster.expressions.engine import check_syntax
+from cloudflow_dagster.expressions.errors import ExpressionError
+from cloudflow_dagster.expressions.integers import large_literals
+from cloudflow_dagster.expressions.lexer import read_tokens
+from cloudflow_dagster.expressions.parser import parse_tokens
+from cloudflow_dagster.expressions.references import (
+    ROOTS,
+    Read,
+    direct_path,
+    find_references,
+    plain_path,
+)
+from cloudflow_dagster.expressions.scope import Needs, needs_of
+from cloudflow_dagster.expressions.syntax import Call, Literal, Node
+
+MAX_LENGTH = 100_000
+"""Characters of a config string that holds expressions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """One `{{ … }}`.
+
+    Attributes:
+        source: The JSONata between the braces.
+        offset: Where it begins, in characters of the config string.
+        reads: What it reads of the scope.
+        unknown: Bare names and `$names` that are neither of the scope, nor JSONata's functions, nor
+            bound by the expression, with their offsets.
+        secrets: The secrets that it reads, with their offsets; None for a name that is no literal.
+        path: Root and steps, if it is nothing but one plain path.
+        variables: Names of the scope that it reads as `$variables`.
+        direct: Root and steps, if they can be looked up without the engine.
+        only_secret: The name of the secret, if it is nothing but `$secret('name')`.
+        needs: The parts of the scope that have to be there.
+        large_literals: The integers it is written with that a float cannot hold.
+        tree: Its syntax tree.
+        cost: What its evaluation may cost.
+    """
+
+    source: str
+    offset: int
+    reads: tuple[Read, ...]
+    unknown: tuple[tuple[str, int], ...]
+    secrets: tuple[tuple[str | None, int], ...]
+    path: tuple[str | int, ...] | None
+    variables: tuple[str, ...]
+    direct: tuple[str | int, ...] | None = field(repr=False, compare=False)
+    only_secret: str | None = field(repr=False, compare=False)
+    needs: Needs = field(repr=False, compare=False)
+    large_literals: tuple[int, ...] = field(repr=False, compare=False)
+    tree: Node = field(repr=False, compare=False)
+    cost: Cost = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A config string.
+
+    Attributes:
+        text: The whole string.
+        parts: Its texts and expressions in order.
+        whole: The expression, if the string is nothing but one: its value keeps its type.
+    """
+
+    text: str
+    parts: tuple[str | Expression, ...]
+    whole: Expression | None
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """The expressions among the parts."""
+        return tuple(part for part in self.parts if isinstance(part, Expression))
+
+
+def has_expression(text: str) -> bool:
+    """Whether a config string holds an expression; a string that is none is plain text."""
+    return "{{" in text
+
+
+@lru_cache(maxsize=8192)
+def parse_template(text: str) -> Template:
+    """Split a config string into text and expressions.
+
+    Raises:
+        ExpressionError: An expression cannot be read; `offset` is where in the string.
+    """
+    parts: list[str | Expression] = []
+    at = 0
+    while (start := text.find("{{", at)) >= 0:
+        if len(text) > MAX_LENGTH:
+            message = f"A text with expressions may have {MAX_LENGTH:,} characters, not more."
+            raise ExpressionError(message, start, "TooLarge")
+        if start > at:
+            parts.append(text[at:start])
+        expression, at = _parse_expression(text, start + 2)
+        parts.append(expression)
+    if at < len(text):
+        parts.append(text[at:])
+    whole = parts[0] if len(parts) == 1 and isinstance(parts[0], Expression) else None
+    return Template(text, tuple(parts), whole)
+
+
+def _parse_expression(text: str, start: int) -> tuple[Expression, int]:
+    """Return the expression that begins at `start`, and where the text goes on after its `}}`."""
+    tokens = read_tokens(text, start)
+    try:
+        tree = parse_tokens(tokens)
+        found = find_references(tree)
+        cost = cost_of(tree)
+    except RecursionError:
+        message = "This expression is nested too deep."
+        raise ExpressionError(message, start, "TooDeep") from None
+    source = text[start : tokens[-1].start]
+    check_syntax(source, tree, start)
+    expression = Expression(
+        source=source,
+        offset=start,
+        reads=tuple(found.reads),
+        unknown=tuple(found.unknown),
+        secrets=tuple(found.secrets),
+        path=plain_path(tree),
+        variables=tuple(root for root in ROOTS if root in found.variables),
+        direct=direct_path(tree),
+        only_secret=_only_secret(tree),
+        needs=needs_of(found.reads),
+        large_literals=large_literals(tree),
+        tree=tree,
+        cost=cost,
+    )
+    return expression, tokens[-1].end
+
+
+def _only_secret(tree: Node) -> str | None:
+    match tree:
+        case Call(arguments=(Literal(value=str() as name),)) if tree.function == "secret":
+            return name
+        case _:
+            return None
