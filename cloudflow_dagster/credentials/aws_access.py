@@ -46,12 +46,19 @@ def log_in(
         CredentialError: There is no such profile.
         SecretError: A reference cannot be read.
     """
-    base = source or _base(
-        name, spec, simulated_endpoint=simulated_endpoint, read=read, values=values
-    )
-    if spec.role_arn is None:
-        return base
-    return _assume(name, spec, base, read=read, values=values)
+    try:
+        base = source or _base(
+            name, spec, simulated_endpoint=simulated_endpoint, read=read, values=values
+        )
+        if spec.role_arn is None:
+            return base
+        return _assume(name, spec, base, read=read, values=values)
+    except Exception as error:
+        # This machine's AWS configuration may be broken, whatever the credential says.
+        why = explain(error)
+        if why is None:
+            raise
+        raise why from error
 
 
 def _base(
