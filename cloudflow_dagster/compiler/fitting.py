@@ -79,7 +79,9 @@ def find_misfits(value: Any, schema: _Schema, hole: Hole | None = None) -> list[
         schema: A JSON Schema; what it refers to must be inside it.
         hole: Judges the texts with expressions in them. None: a text is a text.
     """
-    return list(_Fitting(schema, hole).apply(value, schema, ()))
+    fitting = _Fitting(schema, hole)
+    fitting.apply(value, schema, ())
+    return fitting.found
 
 
 class _Fitting:
@@ -87,14 +89,15 @@ class _Fitting:
         self.root = root
         self.hole = hole
         self.left = _BUDGET
+        self.found: list[Problem] = []
 
-    def apply(self, value: Any, schema: Any, path: _Path) -> Iterator[Problem]:
-        """Yield what is wrong with a value at a path."""
+    def apply(self, value: Any, schema: Any, path: _Path) -> None:
+        """Record what is wrong with a value at a path."""
         self.left -= 1
         if self.left < 0:
             return
         if schema is False:
-            yield Problem(Misfit.VALUE, path, f"{_name(path)} must not be given.")
+            self.found.append(Problem(Misfit.VALUE, path, f"{_name(path)} must not be given."))
             return
         found = referred(schema, self.root)
         if found is None:
@@ -102,27 +105,34 @@ class _Fitting:
         if self.hole is not None and isinstance(value, str) and _is_open(value, found):
             problem = self.hole(value, found, self.root, path)
             if problem is not None:
-                yield problem
+                self.found.append(problem)
             return
         wrong = self.wrong_type(value, found, path)
         if wrong is not None:
-            yield wrong
+            self.found.append(wrong)
             return
-        yield from self.by_type(value, found, path)
+        self.by_type(value, found, path)
         if "enum" in found or "const" in found:
-            yield from self.allowed(value, found, path)
+            self.allowed(value, found, path)
         if not found.keys().isdisjoint(_COMBINING):
-            yield from self.combined(value, found, path)
+            self.combined(value, found, path)
 
-    def by_type(self, value: Any, schema: _Schema, path: _Path) -> Iterator[Problem]:
+    def tried(self, value: Any, schema: Any, path: _Path) -> list[Problem]:
+        """Return what would be wrong, without recording it."""
+        kept, self.found = self.found, []
+        self.apply(value, schema, path)
+        kept, self.found = self.found, kept
+        return kept
+
+    def by_type(self, value: Any, schema: _Schema, path: _Path) -> None:
         if is_object(value):
-            yield from self.fields(value, schema, path)
+            self.fields(value, schema, path)
         elif is_list(value):
-            yield from self.items(value, schema, path)
+            self.items(value, schema, path)
         elif isinstance(value, str):
-            yield from _text(value, schema, path)
+            self.found += _text(value, schema, path)
         elif isinstance(value, int | float) and not isinstance(value, bool):
-            yield from _number(value, schema, path)
+            self.found += _number(value, schema, path)
 
     def wrong_type(self, value: Any, schema: _Schema, path: _Path) -> Problem | None:
         wanted = types_of(schema)
@@ -139,7 +149,7 @@ class _Fitting:
         message = f"{_name(path)} must be {worded(wanted)}, not {_given(value)}."
         return Problem(Misfit.VALUE, path, message, suggestion)
 
-    def allowed(self, value: Any, schema: _Schema, path: _Path) -> Iterator[Problem]:
+    def allowed(self, value: Any, schema: _Schema, path: _Path) -> None:
         values: list[Any] = list(schema["enum"]) if "enum" in schema else [schema["const"]]
         if any(type_of(one) == type_of(value) and one == value for one in values):
             return
@@ -151,66 +161,68 @@ class _Fitting:
         more = ", …" if len(values) > _LISTED else ""
         choice = listed if len(values) == 1 else f"one of {listed}{more}"
         message = f"{_name(path)} must be {choice}, not {shown(value)}."
-        yield Problem(Misfit.VALUE, path, message, suggestion)
+        self.found.append(Problem(Misfit.VALUE, path, message, suggestion))
 
-    def fields(self, value: dict[str, Any], schema: _Schema, path: _Path) -> Iterator[Problem]:
+    def fields(self, value: dict[str, Any], schema: _Schema, path: _Path) -> None:
         properties: _Schema = schema.get("properties") or {}
         patterns: _Schema = schema.get("patternProperties") or {}
         others: Any = schema.get("additionalProperties", True)
         for name, child in value.items():
             known = name in properties
             if known:
-                yield from self.apply(child, properties[name], (*path, name))
+                self.apply(child, properties[name], (*path, name))
             for pattern, matching in patterns.items():
                 if _matches(pattern, name):
                     known = True
-                    yield from self.apply(child, matching, (*path, name))
+                    self.apply(child, matching, (*path, name))
             if not known and others is False:
-                yield _unknown(name, properties, path)
+                self.found.append(_unknown(name, properties, path))
             elif not known and others is not True:
-                yield from self.apply(child, others, (*path, name))
+                self.apply(child, others, (*path, name))
         for name in schema.get("required", ()):
             if name not in value:
                 message = f"{_name(path)} needs `{name}`."
-                yield Problem(Misfit.MISSING, path, message, name=name)
-        yield from _size(len(value), schema, path, "Properties", "field")
+                self.found.append(Problem(Misfit.MISSING, path, message, name=name))
+        self.found += _size(len(value), schema, path, "Properties", "field")
 
-    def items(self, value: list[Any], schema: _Schema, path: _Path) -> Iterator[Problem]:
+    def items(self, value: list[Any], schema: _Schema, path: _Path) -> None:
         first: list[Any] = schema.get("prefixItems") or []
         for index, child in enumerate(value):
             if index < len(first):
-                yield from self.apply(child, first[index], (*path, index))
+                self.apply(child, first[index], (*path, index))
             elif "items" in schema:
-                yield from self.apply(child, schema["items"], (*path, index))
+                self.apply(child, schema["items"], (*path, index))
         certain = [v for v in value if self.hole is None or not (isinstance(v, str) and "{{" in v)]
         open_ended = len(certain) < len(value)
         limits = {k: schema[k] for k in ("minItems", "maxItems") if k in schema}
         if open_ended:
             limits.pop("minItems", None)
-        yield from _size(len(certain), limits, path, "Items", "entry")
+        self.found += _size(len(certain), limits, path, "Items", "entry")
         if schema.get("uniqueItems") and _repeated(certain):
-            yield Problem(Misfit.VALUE, path, f"{_name(path)} must not hold the same value twice.")
+            self.found.append(
+                Problem(Misfit.VALUE, path, f"{_name(path)} must not hold the same value twice.")
+            )
 
-    def combined(self, value: Any, schema: _Schema, path: _Path) -> Iterator[Problem]:
+    def combined(self, value: Any, schema: _Schema, path: _Path) -> None:
         for part in schema.get("allOf", ()):
-            yield from self.apply(value, part, path)
+            self.apply(value, part, path)
         for keyword in ("anyOf", "oneOf"):
             if schema.get(keyword):
-                yield from self.one_of(value, schema[keyword], path, exact=keyword == "oneOf")
-        if "not" in schema and not list(self.apply(value, schema["not"], path)):
-            yield Problem(Misfit.VALUE, path, f"{_name(path)} must not be {shown(value)}.")
+                self.one_of(value, schema[keyword], path, exact=keyword == "oneOf")
+        if "not" in schema and not self.tried(value, schema["not"], path):
+            self.found.append(
+                Problem(Misfit.VALUE, path, f"{_name(path)} must not be {shown(value)}.")
+            )
         if "if" in schema:
-            holds = not list(self.apply(value, schema["if"], path))
-            yield from self.apply(value, schema.get("then" if holds else "else", True), path)
+            holds = not self.tried(value, schema["if"], path)
+            self.apply(value, schema.get("then" if holds else "else", True), path)
 
-    def one_of(
-        self, value: Any, choices: list[Any], path: _Path, *, exact: bool
-    ) -> Iterator[Problem]:
-        """Yield nothing if a choice fits, else what is wrong with the one that comes closest."""
+    def one_of(self, value: Any, choices: list[Any], path: _Path, *, exact: bool) -> None:
+        """Record nothing if a choice fits, else what is wrong with the one that comes closest."""
         tried: list[list[Problem]] = []
         fitting = 0
         for choice in choices:
-            problems = list(self.apply(value, choice, path))
+            problems = self.tried(value, choice, path)
             fitting += not problems
             if fitting and not exact:
                 return
@@ -221,9 +233,9 @@ class _Fitting:
             # Texts that are known only later can fit several choices now and one then.
             if not _has_hole(value):
                 message = f"{_name(path)} can be read in more than one way."
-                yield Problem(Misfit.VALUE, path, message)
+                self.found.append(Problem(Misfit.VALUE, path, message))
             return
-        yield from min(tried, key=lambda problems: _distance(problems, path))
+        self.found += min(tried, key=lambda problems: _distance(problems, path))
 
 
 _COMBINING = frozenset({"allOf", "anyOf", "oneOf", "not", "if"})

@@ -47,8 +47,7 @@ def type_of(value: Any) -> str:
         return "null"
     if isinstance(value, float):
         return "integer" if value.is_integer() else "number"
-    kind: type = type(value)
-    return _NAMES.get(kind, "object")
+    return _NAMES.get(value.__class__, "object")
 
 
 def types_of(schema: Mapping[str, Any]) -> tuple[str, ...]:

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from cloudflow_dagster.compiler.graph import Graph, Link, Vertex
 from cloudflow_dagster.compiler.json_types import is_schema
-from cloudflow_dagster.compiler.shapes import Lacking, Shape, follow, lacking, shape_of
+from cloudflow_dagster.compiler.shapes import (
+    Lacking,
+    Shape,
+    follow,
+    follow_schema,
+    lacking,
+    shape_of,
+)
 from cloudflow_dagster.compiler.texts import Text
 from cloudflow_dagster.diagnostics.wording import shortened
 from cloudflow_dagster.expressions.errors import ExpressionError
@@ -16,6 +23,7 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.spec import Carries
 
 _Path = Sequence[str | int]
+_Key = tuple[str | None, str, tuple[str | int, ...]]
 
 RUN: Mapping[str, Json] = {
     "type": "object",
@@ -52,6 +60,9 @@ class Knowledge:
 
     graph: Graph
     variables: Mapping[str, Json] | None = None
+    _known: dict[_Key, Shape | Lacking | None] = field(
+        default_factory=dict["_Key", "Shape | Lacking | None"]
+    )
     _items: dict[str, Shape | None] = field(default_factory=dict[str, "Shape | None"])
 
     def of_read(self, text: Text, root: str, path: _Path) -> Shape | Lacking | None:
@@ -60,10 +71,15 @@ class Knowledge:
         Names that mean nothing there, such as `item` outside a loop, are not known: other checks
         report them.
         """
-        vertex = text.vertex
+        key = (text.vertex.id if text.vertex else None, root, tuple(path))
+        if key not in self._known:
+            self._known[key] = self._find(text.vertex, root, path)
+        return self._known[key]
+
+    def _find(self, vertex: Vertex | None, root: str, path: _Path) -> Shape | Lacking | None:
         match root, list(path):
             case "nodes", [str(id), *rest] if id in self.graph.vertices:
-                return _deeper(follow(self.of_node(self.graph.vertices[id]), rest), 1)
+                return _deeper(self.of_node(self.graph.vertices[id], rest), 1)
             case "loops", [str(id), *rest]:
                 return _deeper(self._of_loop(id, rest), 1)
             case "vars", rest:
@@ -80,15 +96,15 @@ class Knowledge:
             case "input" if vertex:
                 return self.of_input(vertex)
             case "output" if vertex:
-                return self.of_node(vertex)
+                return _certain(self.of_node(vertex))
             case _:
                 return shape_of(_FIXED.get(root))
 
-    def of_node(self, vertex: Vertex) -> Shape | None:
-        """Return the shape of `nodes.<id>`."""
+    def of_node(self, vertex: Vertex, path: _Path = ()) -> Shape | Lacking | None:
+        """Return the shape of what a path leads to in `nodes.<id>`."""
         if vertex.type is None or vertex.node.disabled or vertex.type.output_schema is None:
             return None
-        return shape_of(vertex.type.output_schema)
+        return follow_schema(vertex.type.output_schema, path)
 
     def of_input(self, vertex: Vertex) -> Shape | None:
         """Return the shape of `input`: known if only one edge leads to the node."""
@@ -105,7 +121,7 @@ class Knowledge:
         if port.carries is Carries.BRANCH:
             return None
         if port.carries is Carries.OUTPUT and port.schema is None:
-            return self.of_node(source)
+            return _certain(self.of_node(source))
         root = source.type.output_schema if source.type else None
         if port.carries is Carries.FIELD and root is not None:
             return shape_of(port.schema, root)
@@ -142,10 +158,10 @@ class Knowledge:
         root, *rest = template.whole.path
         match root, rest:
             case "nodes", [str(id), *deeper] if id in self.graph.vertices:
-                found = follow(self.of_node(self.graph.vertices[id]), deeper)
+                found = self.of_node(self.graph.vertices[id], deeper)
             case _:
                 found = follow(self._of_root(vertex, str(root)), rest)
-        return None if isinstance(found, Lacking) else found
+        return _certain(found)
 
     def _of_loop(self, id: str, path: _Path) -> Shape | Lacking | None:
         found = follow(shape_of(_LOOP), path[:1])
@@ -163,6 +179,10 @@ def follow_value(value: Json, path: _Path) -> Shape | Lacking | None:
             return lacking(step, part, list(value))
         value = value[part]
     return None
+
+
+def _certain(found: Shape | Lacking | None) -> Shape | None:
+    return None if isinstance(found, Lacking) else found
 
 
 def _deeper(found: Shape | Lacking | None, steps: int) -> Shape | Lacking | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from cloudflow_dagster.compiler.json_types import (
@@ -106,6 +107,32 @@ def follow(shape: Shape | None, path: Sequence[str | int]) -> Shape | Lacking | 
             return found
         shape = found
     return shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """A schema as the key of a cache: equal only to itself, which is quick to find out."""
+
+    schema: Mapping[str, Any]
+
+    def __hash__(self) -> int:
+        return id(self.schema)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.schema is self.schema
+
+
+def follow_schema(schema: Mapping[str, Any], path: Sequence[str | int]) -> Shape | Lacking | None:
+    """Walk down a path from a value of which the schema is known, as `follow` does.
+
+    Many flows read the same fields of the same node types, so this remembers.
+    """
+    return _followed(_Same(schema), tuple(path))
+
+
+@lru_cache(maxsize=16_384)
+def _followed(start: _Same, path: tuple[str | int, ...]) -> Shape | Lacking | None:
+    return follow(shape_of(start.schema), path)
 
 
 def _at_index(shape: Shape) -> Shape | None:
