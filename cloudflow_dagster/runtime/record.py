@@ -61,6 +61,10 @@ class LoopOutput(Source, Protocol):
         """Yield the errors of the iterations that failed, in the order of the items."""
         ...
 
+    def missing(self) -> int:
+        """Return how many items have no iteration that ended in success or failure."""
+        ...
+
 
 def to_text(value: Json) -> str:
     """Return JSON text in the form in which it is stored.
@@ -222,8 +226,8 @@ class Records(Protocol):
         """Return a record that this run itself wrote."""
         ...
 
-    def write(self, key: RecordKey, record: Record, *, soon: bool = False) -> None:
-        """Store a record; `soon` lets it wait a moment for others to be written with it."""
+    def write(self, key: RecordKey, record: Record, *, soon: bool = False) -> Record:
+        """Store a record, and return it as stored; `soon` lets it wait a moment for others."""
         ...
 
     def flush(self) -> None:
@@ -244,6 +248,10 @@ class Records(Protocol):
 
     def kept_loop(self, key: RecordKey, owner: str) -> LoopFacts | None:
         """Return a loop that an ancestor opened, if this run resumes it."""
+        ...
+
+    def finished(self, key: RecordKey, owner: str, first: int, last: int) -> set[int]:
+        """Return which iterations from `first` to `last` succeeded and are not done again."""
         ...
 
     def items(

@@ -32,6 +32,7 @@ from cloudflow_dagster.runtime.stored import (
     WHERE,
     Place,
     StoredLoop,
+    as_stored,
     outer_text,
     to_record,
     to_row,
@@ -135,10 +136,12 @@ class SqliteRecords:
             yield run
 
     def _did_open(self, run: int | None, owner: str) -> bool:
+        """Return whether a run opened a loop, or ended it without."""
         if run is None:
             return False
         if (run, owner) not in self._opened:
-            if self._loop_row(run, RecordKey(owner)) is None:
+            key = RecordKey(owner)
+            if self._loop_row(run, key) is None and self._first(iter((run,)), key) is None:
                 return False
             self._opened.add((run, owner))
         return True
@@ -190,9 +193,16 @@ class SqliteRecords:
                 return to_record(self._db, place, row)
         return None
 
-    def write(self, key: RecordKey, record: Record, *, soon: bool = False) -> None:
-        """Store a record; `soon` lets it wait a moment for others to be written with it."""
-        row = to_row(Place.of(self._run, key), record)
+    def write(self, key: RecordKey, record: Record, *, soon: bool = False) -> Record:
+        """Store a record, and return it as it is stored.
+
+        Args:
+            key: Whose.
+            record: What.
+            soon: It may wait a moment for others to be written with it. This run sees it at once.
+        """
+        place = Place.of(self._run, key)
+        row = to_row(place, record)
         with self._lock:
             if not self._waiting:
                 self._oldest = time.monotonic()
@@ -200,6 +210,7 @@ class SqliteRecords:
             full = len(self._waiting) >= BATCH or time.monotonic() - self._oldest > BATCH_SECONDS
         if full or not soon:
             self.flush()
+        return as_stored(self._db, place, record)
 
     def flush(self) -> None:
         """Store what waits to be written."""
@@ -224,6 +235,7 @@ class SqliteRecords:
         with self._db.write() as connection:
             connection.execute(f"DELETE FROM loops WHERE {WHERE}", place)  # noqa: S608
             connection.execute(f"DELETE FROM stopped WHERE {WHERE}", place)  # noqa: S608
+            connection.execute(f"DELETE FROM records WHERE {WHERE}", place)  # noqa: S608
             connection.execute(
                 "DELETE FROM items WHERE run = ? AND node = ? AND outer_items = ?", inside[:3]
             )
@@ -280,6 +292,23 @@ class SqliteRecords:
             if facts is not None:
                 return facts
         return None
+
+    def finished(self, key: RecordKey, owner: str, first: int, last: int) -> set[int]:
+        """Return which iterations from `first` to `last` succeeded and are not done again."""
+        self.flush()
+        inside = Place.inside(self._run, key)
+        found: set[int] = set()
+        for run in (self._run, *self._kept(owner)):
+            with self._db.read() as connection:
+                found |= {
+                    index
+                    for (index,) in connection.execute(
+                        "SELECT item FROM records WHERE run = ? AND node = ? AND outer_items = ? "
+                        "AND item BETWEEN ? AND ? AND status = 'success'",
+                        (run, *inside[1:3], first, last),
+                    )
+                }
+        return found
 
     def items(
         self, key: RecordKey, owner: str, first: int, last: int
@@ -342,15 +371,12 @@ class SqliteRecords:
         marks = ", ".join("?" * len(runs))
         nearest = " ".join(f"WHEN ? THEN {place}" for place in range(len(runs)))
         # The records of a loop's iterations stand under its node too, one index deeper.
-        counted = f"""
-            WITH counted AS (
-                SELECT status, attempts, error, outer_items, item, ROW_NUMBER() OVER (
-                    PARTITION BY outer_items, item ORDER BY CASE run {nearest} END
-                ) AS place
-                FROM records
-                WHERE run IN ({marks}) AND node = ? AND item >= 0 AND length(outer_items) = ?
-            )
-        """
+        counted = (
+            "WITH counted AS (SELECT status, attempts, error, outer_items, item, "  # noqa: S608
+            "ROW_NUMBER() OVER (PARTITION BY outer_items, item "
+            f"ORDER BY CASE run {nearest} END) AS place FROM records "
+            f"WHERE run IN ({marks}) AND node = ? AND item >= 0 AND length(outer_items) = ?) "
+        )
         by_status = (
             "SELECT status, COUNT(*), MAX(attempts) FROM counted WHERE place = 1 GROUP BY status"
         )

@@ -124,6 +124,24 @@ class StoredLoop:
             if record.status == "failure":
                 yield {"index": index, **(record.error or {})}
 
+    def missing(self) -> int:
+        """Return how many items have no iteration that ended in success or failure."""
+        marks = ", ".join("?" * len(self.runs))
+        query = (
+            f"SELECT COUNT(DISTINCT item) FROM records WHERE run IN ({marks}) AND node = ? "  # noqa: S608
+            "AND outer_items = ? AND status IN ('success', 'failure')"
+        )
+        with self.db.read() as connection:
+            values = (*self.runs, self.place.node, self._inside)
+            return self.count - connection.execute(query, values).fetchone()[0]
+
+    @property
+    def _inside(self) -> str:
+        """The indices of this loop, as `outer_items` of its iterations."""
+        place = self.place
+        own = outer_text((place.item,) if place.item >= 0 else ())
+        return ".".join(part for part in (place.outer_items, own) if part)
+
     def iterations(self, *, outputs: bool = True) -> Iterator[tuple[int, Record]]:
         """Yield the iterations' records in the order of the items."""
         columns = COLUMNS if outputs else "status, 0, 0, NULL, ports, error, attempts, state"
@@ -131,10 +149,7 @@ class StoredLoop:
             f"SELECT item, {columns} FROM records WHERE run = ? AND node = ? "  # noqa: S608
             "AND outer_items = ? AND item BETWEEN ? AND ?"
         )
-        indices = self.place.outer_items
-        if self.place.item >= 0:
-            own = f"{self.place.item:08d}"
-            indices = f"{indices}.{own}" if indices else own
+        indices = self._inside
         for first in range(0, self.count, CHUNK):
             found: dict[int, Record] = {}
             with self.db.read() as connection:
@@ -190,6 +205,20 @@ def to_row(place: Place, record: Record) -> tuple[Any, ...]:
     )
 
 
+def as_stored(db: Database, place: Place, record: Record) -> Record:
+    """Return a record whose output others can share, now that it is stored."""
+    if not isinstance(record.source, Given):
+        return record
+    return Record(
+        record.status,
+        ports=record.ports,
+        error=record.error,
+        attempts=record.attempts,
+        state=record.state,
+        source=StoredText(db, place, record.source.text),
+    )
+
+
 def _form(place: Place, record: Record) -> tuple[int, str | None]:
     match record.source:
         case StoredLoop(place=at, runs=runs, count=count):
@@ -197,7 +226,9 @@ def _form(place: Place, record: Record) -> tuple[int, str | None]:
             if at == place:
                 return _LOOP, to_text(address)
             return _ALIAS, to_text({"of": at, **address})
-        case StoredText(place=at, text=None) if at != place:
+        case StoredText(place=at, text=text) if at != place and (
+            text is None or len(text) > INLINE
+        ):
             return _ALIAS, to_text({"of": at})
         case StoredText(text=str() as text) | Given(text=text):
             return _TEXT, text

@@ -1,0 +1,276 @@
+"""One attempt of a step's work: evaluate the config, call the handler, keep the time."""
+
+from __future__ import annotations
+
+import contextvars
+import hashlib
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.nodes.call import CallLog
+from cloudflow_dagster.nodes.errors import Canceled, NodeError
+from cloudflow_dagster.nodes.spec import Behaviour, Chosen
+from cloudflow_dagster.plan import Step
+from cloudflow_dagster.runtime.bind import Binding, fresh
+from cloudflow_dagster.runtime.frame import Frame
+from cloudflow_dagster.runtime.incoming import Incoming
+from cloudflow_dagster.runtime.records import RecordsError
+from cloudflow_dagster.runtime.redaction import Redactor
+from cloudflow_dagster.runtime.scope import scope_of
+
+GRACE = 0.5
+"""Seconds after the deadline in which a handler may still say itself what ran out of time."""
+STOP_GRACE = 5.0
+"""Seconds that a handler has to end after the run was told to stop."""
+_LOOK = 0.1
+
+
+class RedactedLog:
+    """A step's log without secrets; lines of body steps say which step and item they are of."""
+
+    def __init__(self, log: CallLog, redactor: Redactor, prefix: str = "") -> None:
+        self._log = log
+        self._redactor = redactor
+        self._prefix = prefix
+        self.silent = False
+        """Whether nothing is written any more: the attempt was given up."""
+
+    def debug(self, message: str) -> None:
+        """Write what only helps to find an error."""
+        self._write(self._log.debug, message)
+
+    def info(self, message: str) -> None:
+        """Write what was done."""
+        self._write(self._log.info, message)
+
+    def warning(self, message: str) -> None:
+        """Write what went wrong but did not stop the work."""
+        self._write(self._log.warning, message)
+
+    def fork(self) -> RedactedLog:
+        """Return a log that writes to the same place and can be silenced by itself."""
+        return RedactedLog(self._log, self._redactor, self._prefix)
+
+    def _write(self, write: Callable[[str], None], message: str) -> None:
+        if not self.silent:
+            write(self._prefix + self._redactor.text(message))
+
+
+def log_of(frame: Frame, step: Step, log: CallLog) -> RedactedLog:
+    """Return the log of a step that is executed in a frame."""
+    items = ", ".join(str(index) for index in frame.indices)
+    return RedactedLog(log, frame.run.redactor, f"{step.id}[{items}]: " if items else "")
+
+
+class StepCall:
+    """The surroundings of one attempt; see `nodes.call.Call`."""
+
+    def __init__(
+        self,
+        frame: Frame,
+        step: Step,
+        came_in: Incoming,
+        log: CallLog,
+        *,
+        deadline: float | None,
+        round_: int,
+    ) -> None:
+        self._frame = frame
+        self._step = step
+        self._came_in = came_in
+        self.node = step.id
+        self.log = log
+        self.deadline = deadline
+        self.region = step.region
+        self.settings = frame.run.project.settings
+        self.token = token_of(frame, step, round_)
+        self.files = frame.run.files
+        self.files.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def input(self) -> Json:
+        """What came into the node, read only if the handler asks for it."""
+        return fresh(self._came_in.value)
+
+    def login(self, provider: str) -> Any:
+        """Return the provider's login of this node."""
+        return self._frame.run.project.credentials.login(
+            self._step.credential, provider, self._step.region
+        )
+
+    def hide(self, secret: str) -> None:
+        """Keep a value out of logs and stored outputs."""
+        self._frame.run.redactor.add(secret)
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than the run goes on."""
+        self.remaining(0)
+        wait = seconds
+        if self.deadline is not None:
+            wait = min(seconds, self.deadline - time.monotonic())
+        if self._frame.run.stop.wait(max(0.0, wait)):
+            raise Canceled
+        if wait < seconds:
+            self.remaining(0)
+
+    def remaining(self, at_most: float) -> float:
+        """Return the seconds until the deadline, at most so many."""
+        if self._frame.run.stop.is_set():
+            raise Canceled
+        if self.deadline is None:
+            return at_most
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise out_of_time(self._step)
+        return min(left, at_most)
+
+    def run_flow(self, flow: str, params: Json, max_depth: int | None) -> Json:
+        """Run another flow as a child run and return its result."""
+        run = self._frame.run
+        if run.children is None:
+            raise NodeError("NoChildRuns", "Other flows cannot be run here.", transient=False)
+        return run.children.run_flow(flow, params, max_depth, run)
+
+
+def token_of(frame: Frame, step: Step, round_: int) -> str:
+    """Return a call's idempotency token: the same however often this very call is repeated."""
+    run = frame.run
+    root = run.records.token_run(run.owner(step))
+    items = ".".join(str(index) for index in frame.indices)
+    return hashlib.sha256("\0".join((root, step.id, items, str(round_))).encode()).hexdigest()
+
+
+def out_of_time(step: Step) -> NodeError:
+    """Return the error of an attempt that ran out of its time."""
+    limit = f" of {step.timeout:g} s" if step.timeout else ""
+    return NodeError("Timeout", f"The attempt ran out of its time{limit}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one attempt works with."""
+
+    frame: Frame
+    step: Step
+    came_in: Incoming
+    log: RedactedLog
+
+    @property
+    def binding(self) -> Binding:
+        """The step's config, read once for the run."""
+        run = self.frame.run
+        found = run.bindings.get(self.step.id)
+        if found is None:
+            node_type = run.node_type(self.step)
+            # A loop takes absent items for none.
+            loop = node_type.behaviour is Behaviour.LOOP
+            optional = frozenset({"items"} if loop else ())
+            # Two threads may both get here; either one's result will do.
+            found = run.bindings[self.step.id] = Binding(self.step, node_type, optional=optional)
+        return found
+
+    def scope(self, *output: Json) -> dict[str, Any]:
+        """Return the names that the step's expressions see."""
+        return scope_of(self.frame, self.came_in, self.binding.wanted, output)
+
+    def secret(self, name: str) -> str:
+        """Fetch a secret, and hide it from now on."""
+        value = self.frame.run.secrets.get(name)
+        self.frame.run.redactor.add(value)
+        return value
+
+    def config(self) -> dict[str, Any]:
+        """Return the step's config with all expressions evaluated.
+
+        Raises:
+            NodeError: One fails, or what it gives does not fit.
+        """
+        return self.binding.bind(self.scope(), self.secret, self.came_in.fed())
+
+    def work(self, deadline: float | None, round_: int) -> Json | Chosen:
+        """Do the step's work once.
+
+        Raises:
+            NodeError: It failed.
+            Canceled: The run was told to stop.
+        """
+        if self.frame.run.stop.is_set():
+            raise Canceled
+        if deadline is None:
+            return self._call(None, round_, self.log)
+        return self._guarded(deadline, round_)
+
+    def _call(self, deadline: float | None, round_: int, log: RedactedLog) -> Json | Chosen:
+        try:
+            return self._handle(self.config(), deadline, round_, log)
+        except (NodeError, Canceled, RecordsError):
+            raise
+        except Exception as error:
+            log.debug(traceback.format_exc())
+            raise unexpected(error) from None
+
+    def handle(self, config: dict[str, Any]) -> Json | Chosen:
+        """Call the handler with a config that is evaluated already."""
+        return self._handle(config, None, 0, self.log)
+
+    def _handle(
+        self, config: dict[str, Any], deadline: float | None, round_: int, log: RedactedLog
+    ) -> Json | Chosen:
+        handler = self.frame.run.node_type(self.step).handler
+        if handler is None:
+            raise NodeError(
+                "NotSupportedYet", f"`{self.step.type}` cannot be executed yet.", transient=False
+            )
+        call = StepCall(self.frame, self.step, self.came_in, log, deadline=deadline, round_=round_)
+        return handler(call, config)
+
+    def _guarded(self, deadline: float, round_: int) -> Json | Chosen:
+        """Call the handler in a thread that is left behind when it does not keep its time."""
+        ended = threading.Event()
+        result: list[Json | Chosen] = []
+        raised: list[BaseException] = []
+        log = self.log.fork()
+
+        def call() -> None:
+            try:
+                result.append(self._call(deadline, round_, log))
+            except BaseException as error:
+                raised.append(error)
+            finally:
+                ended.set()
+
+        context = contextvars.copy_context()
+        name = f"{self.step.id} (with a time limit)"
+        threading.Thread(target=lambda: context.run(call), name=name, daemon=True).start()
+        try:
+            self._wait(ended, deadline)
+        finally:
+            log.silent = not ended.is_set()
+        if raised:
+            raise raised[0]
+        return result[0]
+
+    def _wait(self, ended: threading.Event, deadline: float) -> None:
+        stop = self.frame.run.stop
+        stop_at: float | None = None
+        while not ended.wait(max(0.0, min(_LOOK, deadline + GRACE - time.monotonic()))):
+            now = time.monotonic()
+            if stop.is_set():
+                stop_at = stop_at or now + STOP_GRACE
+                if now >= stop_at:
+                    raise Canceled
+            if now >= deadline + GRACE:
+                self.log.warning("The attempt ran out of its time and was given up.")
+                raise out_of_time(self.step)
+
+
+def unexpected(error: Exception) -> NodeError:
+    """Return the error of a handler that raised something else than it should."""
+    name = type(error).__name__
+    return NodeError(name, f"{name}: {error}" if str(error) else name, transient=False)
