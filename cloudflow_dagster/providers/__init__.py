@@ -43,7 +43,7 @@ def installed_sources() -> tuple[list[NodeSource], list[Diagnostic]]:
         name = f"{package} (entry point {point.name} = {point.value})"
         try:
             sources.append(_source(point.load()))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             problems.append(broken(name, error))
     return sources, problems
 

@@ -89,7 +89,10 @@ class Conversation:
         )
 
     def pages(self, operation: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Ask for all pages and return their result keys joined, as botocore joins them."""
+        """Ask for all pages and return their result keys joined, as botocore joins them.
+
+        A list that no page has is there, and empty.
+        """
         from botocore.model import OperationModel, ServiceModel  # noqa: PLC0415 - 100 ms
         from botocore.paginate import Paginator  # noqa: PLC0415
 
@@ -102,7 +105,12 @@ class Conversation:
             self._service.paginators[operation],
             cast("OperationModel", model.operation_model(operation)),
         )
-        return paginator.paginate(**arguments).build_full_result()
+        joined = _without_nulls(paginator.paginate(**arguments).build_full_result())
+        members = self._service.members(operation, "output")
+        for key in _as_list(self._service.paginators[operation]["result_key"]):
+            if key in members and self._service.shape(members[key]["shape"])["type"] == "list":
+                joined.setdefault(key, [])
+        return joined
 
     def wait(self, wait: Wait, given: Mapping[str, Json], got: Mapping[str, Json]) -> None:
         """Wait until what a waiter stands for is so.
@@ -176,6 +184,19 @@ class Conversation:
         reason = answer["Error"].get("Code") if answer else type(error).__name__
         self._call.log.debug(f"{operation}: {reason}; again in {seconds:.1f} s.")
         self._call.sleep(seconds)
+
+
+def _without_nulls(value: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what botocore puts as None because no page has it."""
+    return {
+        key: _without_nulls(cast("dict[str, Any]", each)) if isinstance(each, dict) else each
+        for key, each in value.items()
+        if each is not None
+    }
+
+
+def _as_list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def _state(acceptors: list[Any], answer: Mapping[str, Any]) -> str | None:

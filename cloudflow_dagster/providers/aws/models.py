@@ -17,8 +17,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from cloudflow_dagster.credentials.aws_session import service_models
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.simulator.session import service_models
 
 _KIND = "service-2"
 _OPERATIONS = re.compile(rb'"operations"\s*:\s*(?=\{)')

@@ -93,8 +93,8 @@ _SERVICES = {
     " route53globalresolver route53-recovery-cluster route53-recovery-control-config"
     " route53-recovery-readiness cloudfront cloudfront-keyvaluestore directconnect"
     " globalaccelerator networkmanager networkmonitor networkflowmonitor network-firewall"
-    " vpc-lattice appmesh servicediscovery apigateway apigatewayv2 apigatewaymanagementapi internetmonitor"
-    " interconnect",
+    " vpc-lattice appmesh servicediscovery apigateway apigatewayv2 apigatewaymanagementapi"
+    " internetmonitor interconnect",
     "security": "iam iam-toolbox sts kms secretsmanager acm acm-pca guardduty inspector inspector2"
     " inspector-scan macie2 securityhub securitylake security-ir shield waf waf-regional wafv2 fms"
     " accessanalyzer detective cognito-identity cognito-idp cognito-sync sso sso-admin sso-oidc"

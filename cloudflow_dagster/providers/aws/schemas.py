@@ -17,6 +17,7 @@ from typing import Any, Literal
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.providers.aws.models import Service
 from cloudflow_dagster.providers.aws.text import plain
+from cloudflow_dagster.providers.aws.tokens import is_token
 
 Schema = dict[str, Any]
 Side = Literal["input", "output"]
@@ -172,7 +173,7 @@ class _Writer:
 
     def _is_required(self, key: str, shape: Mapping[str, Json]) -> bool:
         member = shape["members"].get(key)
-        if member is None or member.get("idempotencyToken"):
+        if member is None or is_token(key, member):
             return False
         return (self._service.name, key) not in FILLED_IN
 

@@ -94,9 +94,8 @@ class AwsNodes:
         if not short or not wanted:
             return None
         near = [short] if short in services() else get_close_matches(short, services(), n=5)
-        return _closest(short, wanted, [c for name in near for c in _close_to(name, wanted)]) or (
-            _closest(short, wanted, [(each, wanted) for each in _services_with().get(wanted, ())])
-        )
+        close = [found for name in near for found in _close_to(name, wanted)]
+        return _closest(short, wanted, close) if close else _elsewhere(wanted)
 
 
 def _load(spelling: str) -> Service | None:
@@ -146,7 +145,14 @@ def _services_with() -> Mapping[str, tuple[str, ...]]:
     return found
 
 
-def _closest(short: str, wanted: str, candidates: list[tuple[str, str]]) -> str | None:
+def _elsewhere(method: str) -> str | None:
+    """Return the id of an operation of another service, a well-known one if there are several."""
+    found = _services_with().get(method, ())
+    best = min(found, key=lambda short: (services()[short] not in palette.ICONS, short), default="")
+    return f"{PROVIDER}.{best}.{method}" if best else None
+
+
+def _closest(short: str, wanted: str, candidates: list[tuple[str, str]]) -> str:
     """Return the id, among services and operations, that is closest to what was wanted."""
 
     def likeness(candidate: tuple[str, str]) -> float:
@@ -156,8 +162,6 @@ def _closest(short: str, wanted: str, candidates: list[tuple[str, str]]) -> str 
             + SequenceMatcher(None, wanted, method).ratio()
         )
 
-    if not candidates:
-        return None
     service, method = max(candidates, key=likeness)
     return f"{PROVIDER}.{service}.{method}"
 

@@ -32,8 +32,9 @@ def plain(html: str | None, limit: int = 300) -> str:
     """
     if not html:
         return ""
-    text = _TAG.sub("", _BREAK.sub(" ", _CODE.sub("`", html[: limit * 4])))
-    text = _SPACE.sub(" ", unescape(text)).replace("``", "`").strip()
+    text = unescape(_TAG.sub("", _marked(html[: limit * 4])))
+    # Some models escape their tags once more.
+    text = _SPACE.sub(" ", _marked(text)).replace("``", "`").strip()
     if len(text) <= limit:
         return text
     ends = [match.end() for match in _SENTENCE.finditer(text, 0, limit)]
@@ -45,6 +46,10 @@ def plain(html: str | None, limit: int = 300) -> str:
 def words(html: str | None, limit: int = 400) -> str:
     """Return the beginning of HTML documentation for a search to look at: quickly, not prettily."""
     return _TAG.sub("", html[:limit]) if html else ""
+
+
+def _marked(html: str) -> str:
+    return _BREAK.sub(" ", _CODE.sub("`", html))
 
 
 @lru_cache(maxsize=4096)

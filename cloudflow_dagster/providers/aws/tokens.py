@@ -10,6 +10,19 @@ from uuid import UUID
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.providers.aws.models import Service
 
+NO_TOKENS = frozenset({"CallbackId", "NamedQueryId", "QueryExecutionId", "associatedResourceName"})
+"""Members that some models call idempotency tokens, but which name what the call is about."""
+
+
+def is_token(name: str, member: Mapping[str, Json]) -> bool:
+    """Whether a member of an input is an idempotency token.
+
+    Args:
+        name: Of the member.
+        member: As in the model.
+    """
+    return bool(member.get("idempotencyToken")) and name not in NO_TOKENS
+
 
 def add_token(
     service: Service, operation: str, arguments: Mapping[str, Any], token: str
@@ -25,7 +38,7 @@ def add_token(
     missing = {
         name: fit_token(token, service.shape(member["shape"]))
         for name, member in service.members(operation, "input").items()
-        if member.get("idempotencyToken") and name not in arguments
+        if is_token(name, member) and name not in arguments
     }
     return {**arguments, **missing}
 
