@@ -142,20 +142,22 @@ def _check_ids(nodes: Json, at: Location, found: Diagnostics) -> None:
     """Check that every node has an id of its own."""
     if not isinstance(nodes, list):
         return
+    ids = [
+        cast("dict[str, Json]", node).get("id") if isinstance(node, dict) else None
+        for node in cast("list[Json]", nodes)
+    ]
+    taken = {id for id in ids if isinstance(id, str)}
     first: dict[str, int] = {}
-    for index, node in enumerate(cast("list[Json]", nodes)):
-        id = cast("dict[str, Json]", node).get("id") if isinstance(node, dict) else None
-        if not isinstance(id, str):
+    for index, id in enumerate(ids):
+        if not isinstance(id, str) or first.setdefault(id, index) == index:
             continue
-        if id in first:
-            message = f"`nodes[{first[id]}]` and `nodes[{index}]` have the same id {shown(id)}."
-            suggestion = f"Call one of them `{_free(id, first)}`." if is_identifier(id) else None
-            found.add(shape.DUPLICATE_ID, at.at(index, "id"), message, suggestion)
-        else:
-            first[id] = index
+        message = f"`nodes[{first[id]}]` and `nodes[{index}]` have the same id {shown(id)}."
+        told = len(found) < MOST_PROBLEMS and is_identifier(id)
+        suggestion = f"Call one of them `{_free(id, taken)}`." if told else None
+        found.add(shape.DUPLICATE_ID, at.at(index, "id"), message, suggestion)
 
 
-def _free(id: str, taken: dict[str, int]) -> str:
+def _free(id: str, taken: set[str]) -> str:
     number = 2
     while f"{id}_{number}" in taken:
         number += 1

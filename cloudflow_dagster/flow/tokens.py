@@ -19,7 +19,7 @@ _COMMENT = re.compile(r"//[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _LIKE_A_NUMBER = re.compile(r"[+-]?(?:[0-9.][0-9a-zA-Z_.]*(?:[eE][+-][0-9]+)?|Infinity\b)")
 _SINGLE_QUOTED = re.compile(r"'([^'\"\\\x00-\x1f]*)'")
-_PLAIN = re.compile(r'[^"\\\x00-\x1f]*')
+_PLAIN = re.compile(r'(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt])*+')
 _PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -250,9 +250,10 @@ class Tokens:
     ) -> None:
         """Record a problem and go on; after too many of them give up."""
         place = self.at if offset is None else offset
-        self.problems.append(Problem(rule, place, message, suggestion, self.pointer()))
-        if len(self.problems) >= MOST_PROBLEMS:
+        if len(self.problems) == MOST_PROBLEMS - 1:
+            message += " (The file was not read any further.)"
             self.stopped = self.broken = True
+        self.problems.append(Problem(rule, place, message, suggestion, self.pointer()))
 
     def stop(
         self, rule: Rule, message: str, suggestion: str | None, offset: int | None = None

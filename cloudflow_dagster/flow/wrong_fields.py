@@ -197,7 +197,7 @@ def _no_choice(at: Location, value: Json, expected: str, found: Diagnostics) -> 
 def _converted(value: Json, kind: str) -> str | None:
     """Suggest the value of the right type that was most likely meant."""
     if not isinstance(value, str):
-        return f"Write `[{shown(value)}]`." if kind == "tuple_type" and value is not None else None
+        return None
     if "{{" in value and kind != "tuple_type":
         return "Expressions are for `config`; this value is fixed when the flow is loaded."
     number = re.fullmatch(r"-?(0|[1-9]\d{0,15})(\.\d{1,15})?", value.strip())
