@@ -23,7 +23,7 @@ _FORBIDDEN: tuple[IPv4Network | IPv6Network, ...] = tuple(
         "fd20:ce::/32",  # GCP
     )
 )
-_TRANSLATED = IPv6Network("64:ff9b::/96")
+_TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 """IPv6 addresses that stand for the IPv4 address in their last 32 bits (NAT64)."""
 
 
@@ -48,7 +48,7 @@ def _meant(address: Address) -> Address:
     """Return the IPv4 address that an IPv6 address only wraps."""
     if isinstance(address, IPv4Address):
         return address
-    if address in _TRANSLATED:
+    if any(address in net for net in _TRANSLATED):
         return IPv4Address(int(address) & 0xFFFFFFFF)
     teredo = address.teredo
     return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)

@@ -11,6 +11,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from cloudflow_dagster.nodes.call import Call
+from cloudflow_dagster.nodes.errors import NodeError
 
 _FIELDS = {
     "basic": ("username", "password"),
@@ -59,9 +60,15 @@ def auth_problem(auth: dict[str, Any]) -> str | None:
 
 
 def credentials_of(auth: Auth | None, call: Call) -> Credentials:
-    """Return what to add to the request, and keep it out of logs and outputs."""
+    """Return what to add to the request, and keep it out of logs and outputs.
+
+    Raises:
+        NodeError: A field is missing.
+    """
     if auth is None:
         return Credentials()
+    if problem := auth_problem(dict(auth)):
+        raise NodeError("InvalidConfig", f"`auth`: {problem}", transient=False)
     given = {name: str(value) for name, value in auth.items()}
     if auth["type"] == "basic":
         return basic(given["username"], given["password"], call)

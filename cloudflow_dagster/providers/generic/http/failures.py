@@ -40,6 +40,9 @@ def understood(what: str) -> Generator[None]:
         raise NodeError("Timeout", text, transient=True) from error
     except httpcore.ConnectError as error:
         raise _connect_error(what, error) from error
+    except httpx.RemoteProtocolError as error:  # httpx itself raises it for redirects alone
+        text = f"{what}: it redirects to an address that cannot be read."
+        raise NodeError("InvalidResponse", text, transient=False) from error
     except (httpcore.LocalProtocolError, httpx.LocalProtocolError, UnicodeEncodeError) as error:
         text = f"{what}: a header has a character that HTTP does not allow, such as a line break."
         raise NodeError("InvalidConfig", text, transient=False) from error
@@ -52,7 +55,7 @@ def understood(what: str) -> Generator[None]:
 
 
 def _connect_error(what: str, error: httpcore.ConnectError) -> NodeError:
-    cause = error.__cause__
+    cause = error.__context__  # the pool drops `__cause__`
     if isinstance(cause, ssl.SSLCertVerificationError):
         text = f"{what}: the certificate cannot be trusted ({cause.verify_message})."
         way_out = " A certificate authority of your own is named by SSL_CERT_FILE."
