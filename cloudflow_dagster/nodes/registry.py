@@ -113,9 +113,18 @@ class Registry:
                 small += self._ask(source, lambda s=source: list(s.ids()), [])
         return did_you_mean(id, candidates) or did_you_mean(id, small) or _first(candidates)
 
-    def search(self, words: str, limit: int = 20) -> list[NodeType]:
-        """Return the node types that fit the words best, the best first."""
-        found = best(words, self._entries(), limit)
+    def search(self, words: str, limit: int = 20, family: str | None = None) -> list[NodeType]:
+        """Return the node types that fit the words best, the best first.
+
+        Args:
+            words: All of them must be found.
+            limit: At most so many.
+            family: First word of the ids to look at (`aws`, `logic`); None for all.
+        """
+        entries = self._entries()
+        if family is not None:
+            entries = (entry for entry in entries if entry.id.partition(".")[0] == family)
+        found = best(words, entries, limit)
         return [node_type for entry in found if (node_type := self.get(entry.id))]
 
     @property

@@ -231,7 +231,20 @@ def test_text_and_bytes_and_long_streams_come_back_as_they_went(
     assert list(tmp_path.glob(".*.part")) == []
 
 
-def test_a_file_outside_the_runs_folder_is_never_sent(call: AwsCall, tmp_path: Path) -> None:
+def test_a_file_of_another_run_may_be_sent(call: AwsCall, tmp_path: Path) -> None:
+    run(call, "aws.s3.create_bucket", Bucket="others", **_here())
+    earlier = tmp_path / "earlier"
+    call.files = tmp_path / "later"
+    for folder in (earlier, call.files):
+        folder.mkdir()
+    (earlier / "f").write_text("of an earlier run")
+    file = {"file": str(earlier / "f")}
+    run(call, "aws.s3.put_object", Bucket="others", Key="k", Body=file)
+    found = run(call, "aws.s3.get_object", Bucket="others", Key="k")
+    assert found["Body"] == "of an earlier run"
+
+
+def test_a_file_outside_the_runs_folders_is_never_sent(call: AwsCall, tmp_path: Path) -> None:
     run(call, "aws.s3.create_bucket", Bucket="files", **_here())
     (tmp_path / "link").symlink_to("/etc/hostname")
     for name in ("/etc/hostname", "../../etc/hostname", "link"):

@@ -29,8 +29,9 @@ class Arguments:
 
     Args:
         service: The service's model.
-        folder: Where `{"file": path}` may point to: a value that came from outside must not be
-            able to name any file of this machine.
+        folder: The run's. `{"file": path}` may point into it and into those of other runs, which
+            lie beside it: a value that came from outside must not be able to name just any file
+            of this machine.
         files: Closes the files that are opened.
     """
 
@@ -117,11 +118,10 @@ class Arguments:
 
     def _open(self, name: str, path: str) -> BinaryIO:
         file = (self._folder / name).resolve()
-        if not file.is_relative_to(self._folder.resolve()):
+        if not file.is_relative_to(self._folder.resolve().parent):
             raise NodeError(
                 "FileNotAllowed",
-                f"`{path}.file` must be a file that a node of this run gave, and `{name}` is not "
-                "in the run's folder.",
+                f"`{path}.file` must be a file that a node gave, and `{name}` lies elsewhere.",
                 transient=False,
             )
         try:

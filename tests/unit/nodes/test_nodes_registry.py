@@ -114,6 +114,12 @@ def test_a_large_source_suggests_by_itself_and_small_ones_are_compared() -> None
     assert registry.suggest("something.else") is None
 
 
+def test_a_search_can_keep_to_one_family() -> None:
+    registry = Registry(Few("few", node_type("logic.two")), Many("large", node_type("big.two")))
+    assert {each.id for each in registry.search("two")} == {"logic.two", "big.two"}
+    assert [each.id for each in registry.search("two", family="big")] == ["big.two"]
+
+
 def test_a_search_makes_only_the_node_types_that_it_returns() -> None:
     large = Many("large", node_type("big.one"), node_type("big.two"))
     assert [each.id for each in Registry(large).search("two")] == ["big.two"]
