@@ -8,7 +8,7 @@ from functools import partial
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from cloudflow_dagster.diagnostics.model import Diagnostic, Location, Severity, did_you_mean
-from cloudflow_dagster.nodes.search import Entry, best
+from cloudflow_dagster.nodes.search import Entry, best, words_of
 from cloudflow_dagster.nodes.spec import NodeType
 
 BROKEN_SOURCE = "CF6900"
@@ -46,8 +46,12 @@ class LargeNodeSource(NodeSource, Protocol):
         """Return the id here that was probably meant by one that does not exist."""
         ...
 
-    def entries(self) -> Iterable[Entry]:
-        """Return what a search looks at."""
+    def entries(self, words: Sequence[str]) -> Iterable[Entry]:
+        """Return what a search looks at.
+
+        Args:
+            words: In small letters. What does not hold them all may be left out.
+        """
         ...
 
 
@@ -121,7 +125,7 @@ class Registry:
             limit: At most so many.
             family: First word of the ids to look at (`aws`, `logic`); None for all.
         """
-        entries = self._entries()
+        entries = self._entries(words_of(words))
         if family is not None:
             entries = (entry for entry in entries if entry.id.partition(".")[0] == family)
         found = best(words, entries, limit)
@@ -141,10 +145,10 @@ class Registry:
                 return found
         return None
 
-    def _entries(self) -> Iterator[Entry]:
+    def _entries(self, words: Sequence[str]) -> Iterator[Entry]:
         seen: set[str] = set()
         for source in self._sources():
-            for entry in self._ask(source, lambda s=source: list(_entries_of(s)), ()):
+            for entry in self._ask(source, lambda s=source: list(_entries_of(s, words)), ()):
                 if entry.id not in seen:
                     seen.add(entry.id)
                     yield entry
@@ -181,9 +185,9 @@ def broken(name: str, error: BaseException) -> Diagnostic:
     )
 
 
-def _entries_of(source: NodeSource) -> Iterator[Entry]:
+def _entries_of(source: NodeSource, words: Sequence[str]) -> Iterator[Entry]:
     if isinstance(source, LargeNodeSource):
-        yield from source.entries()
+        yield from source.entries(words)
         return
     for id in source.ids():
         if node_type := source.get(id):

@@ -36,12 +36,17 @@ def best(words: str, entries: Iterable[Entry], limit: int) -> list[Entry]:
     one more than its middle), or in the description. Among equals the prominent come first, then
     those with shorter ids.
     """
-    wanted = [word.lower() for word in _WORDS.findall(words)]
+    wanted = words_of(words)
     if not wanted:
         return []
     ranked = ((_rank(wanted, entry), entry) for entry in entries)
     found = ((rank, entry) for rank, entry in ranked if rank)
     return [entry for _, entry in nsmallest(limit, found, key=_order)]
+
+
+def words_of(text: str) -> list[str]:
+    """Return what is looked for by a text, in small letters."""
+    return [word.lower() for word in _WORDS.findall(text)]
 
 
 def _order(found: tuple[float, Entry]) -> tuple[float, bool, int, str]:

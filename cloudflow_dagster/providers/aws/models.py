@@ -11,7 +11,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -110,13 +110,21 @@ def load_service(name: str) -> Service:
     )
 
 
-def operations_of(name: str) -> Mapping[str, Mapping[str, Json]]:
+def operations_of(name: str, words: Sequence[str] = ()) -> Mapping[str, Mapping[str, Json]]:
     """Return a service's operations by the API's own names, with their documentation.
 
     Reads only the first part of the model's file, up to the shapes, which are three quarters of
     it: all services together take half a second. `load_service` is for everything else.
+
+    Args:
+        name: botocore's name of the service.
+        words: In small letters. If one of them stands nowhere in that part, none are returned.
     """
     text = _beginning(_file(name))
+    if text is not None and words:
+        small = text.lower()
+        if not all(word.encode() in small for word in words):
+            return {}
     if text is not None and (start := _OPERATIONS.search(text)):
         try:
             found, _ = json.JSONDecoder().raw_decode(text[start.end() :].decode())

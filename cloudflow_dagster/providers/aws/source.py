@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from functools import cache, partial
 from typing import Any
@@ -28,7 +28,7 @@ from cloudflow_dagster.providers.aws.models import (
     snake_case,
 )
 from cloudflow_dagster.providers.aws.schemas import Schema, schema_of
-from cloudflow_dagster.providers.aws.text import label, plain, words
+from cloudflow_dagster.providers.aws.text import label, plain, rough
 from cloudflow_dagster.providers.aws.waits import waits_of
 
 PROVIDER = "aws"
@@ -68,15 +68,17 @@ class AwsNodes:
             for method in _methods(short):
                 yield f"{PROVIDER}.{short}.{method}"
 
-    def entries(self) -> Iterator[Entry]:
-        """Yield what a search looks at; takes a second."""
+    def entries(self, words: Sequence[str]) -> Iterator[Entry]:
+        """Yield what a search looks at; takes half a second."""
         for short, name in services().items():
             prominent = name in palette.ICONS
-            for operation, settings in _operations(name).items():
+            elsewhere = f"{PROVIDER} {name} {short}"
+            wanted = [word for word in words if word not in elsewhere]
+            for operation, settings in _operations(name, wanted).items():
                 yield Entry(
                     f"{PROVIDER}.{short}.{snake_case()(operation)}",
                     label(operation),
-                    words(settings.get("documentation")),
+                    rough(settings.get("documentation")),
                     prominent=prominent,
                 )
 
@@ -114,11 +116,11 @@ def _load(spelling: str) -> Service | None:
         return None
 
 
-def _operations(name: str) -> Mapping[str, Mapping[str, Json]]:
+def _operations(name: str, words: Sequence[str] = ()) -> Mapping[str, Mapping[str, Json]]:
     from botocore.exceptions import DataNotFoundError  # noqa: PLC0415 - 100 ms
 
     try:
-        return operations_of(name)
+        return operations_of(name, words)
     except (DataNotFoundError, ValueError):
         return {}
 

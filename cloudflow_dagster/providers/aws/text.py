@@ -43,7 +43,7 @@ def plain(html: str | None, limit: int = 300) -> str:
     return text[:limit].rsplit(" ", 1)[0].rstrip(",;:") + " …"
 
 
-def words(html: str | None, limit: int = 400) -> str:
+def rough(html: str | None, limit: int = 400) -> str:
     """Return the beginning of HTML documentation for a search to look at: quickly, not prettily."""
     return _TAG.sub("", html[:limit]) if html else ""
 

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from cloudflow_dagster.diagnostics.model import Diagnostic, Severity
 from cloudflow_dagster.nodes.registry import NodeSource, Registry, broken
@@ -37,7 +37,7 @@ class Many(Few):
     def suggest(self, id: str) -> str | None:
         return "big.one" if id.startswith("big.") else None
 
-    def entries(self) -> Iterable[Entry]:
+    def entries(self, words: Sequence[str]) -> Iterable[Entry]:
         return [Entry(id, "From entries", "") for id in self._types]
 
 
