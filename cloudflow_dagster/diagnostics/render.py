@@ -100,20 +100,31 @@ def _end(diagnostic: Diagnostic, line: str, start: int) -> int:
 
 def _excerpt(line: str, start: int, end: int) -> tuple[str, int, int]:
     """Return a piece of a line around a part of it, and the columns before and of that part."""
-    first, last = start, min(max(end, start + 1), start + WIDEST_LINE // 2)
-    wide = _width(line[first:last])
-    # Take in what stands before, up to half of the room, and then what stands after.
-    while first > 0 and wide < WIDEST_LINE // 2 + _width(line[start:last]) // 2:
-        first -= 1
-        wide += _width(line[first])
-    stop = last
-    while stop < len(line) and wide < WIDEST_LINE:
-        wide += _width(line[stop])
-        stop += 1
+    last = min(max(end, start + 1), start + WIDEST_LINE // 2)
+    room = WIDEST_LINE - _width(line[start:last])
+    # Half of the room is for what stands before, unless one side does not need its half.
+    _, before = _back(line, start, room // 2)
+    stop, after = _forth(line, last, room - before)
+    first, before = _back(line, start, room - after)
     head, tail = "…" if first > 0 else "", "…" if stop < len(line) else ""
-    before, part = line[first:start], line[start:last]
     shown = head + _visible(line[first:stop]) + tail
-    return shown, len(head) + _width(before), max(_width(part), 1)
+    return shown, len(head) + before, max(_width(line[start:last]), 1)
+
+
+def _back(line: str, place: int, room: int) -> tuple[int, int]:
+    """Return where a piece that ends here may begin, and the columns that it takes."""
+    used = 0
+    while place > 0 and (columns := _columns(line[place - 1])) <= room - used:
+        place, used = place - 1, used + columns
+    return place, used
+
+
+def _forth(line: str, place: int, room: int) -> tuple[int, int]:
+    """Return where a piece that begins here may end, and the columns that it takes."""
+    used = 0
+    while place < len(line) and (columns := _columns(line[place])) <= room - used:
+        place, used = place + 1, used + columns
+    return place, used
 
 
 def _visible(text: str) -> str:

@@ -16,7 +16,7 @@ from cloudflow_dagster.flow.document import Document, node_of
 from cloudflow_dagster.flow.identifier import ID_IN_WORDS, identifier_from, is_identifier
 from cloudflow_dagster.flow.model import Flow, Json
 from cloudflow_dagster.flow.params_schema import check_params
-from cloudflow_dagster.flow.wrong_fields import explain
+from cloudflow_dagster.flow.wrong_fields import explain, without_echoes
 
 MOST_PROBLEMS = 100
 MAX_FIELDS = 250_000
@@ -118,6 +118,7 @@ def _validated(
         return Flow.model_validate(data), 0
     except ValidationError as invalid:
         errors = [e for e in invalid.errors(include_url=False) if e["loc"][0] != "tags"]
+    errors = without_echoes(errors)
     for error in errors[:MOST_PROBLEMS]:
         explain(error, root, found)
     return None, max(0, len(errors) - MOST_PROBLEMS)

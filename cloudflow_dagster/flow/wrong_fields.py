@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel
@@ -128,7 +131,7 @@ def bad_id(at: Location, value: str, found: Diagnostics, rule: Rule = shape.BAD_
     """Record that a text cannot be an id, with one that can."""
     path = path_in_words(at.pointer.parts)
     close = identifier_from(value)
-    suggestion = f"{ID_IN_WORDS} Write `{close}`." if close else ID_IN_WORDS
+    suggestion = f"Write `{close}`. {ID_IN_WORDS}" if close else ID_IN_WORDS
     found.add(rule, at, f"{path} is {shown(value)}, which cannot be an id.", suggestion)
 
 
@@ -141,31 +144,40 @@ def _fields(part: type[BaseModel]) -> list[str]:
     return [info.alias or name for name, info in part.model_fields.items()]
 
 
+def without_echoes(errors: Iterable[Any]) -> list[Any]:
+    """Return pydantic's errors without fields that are missing only because of a wrong name."""
+    listed = list(errors)
+    meant: set[tuple[str | int, ...]] = set()
+    for error in listed:
+        if error["type"] == "extra_forbidden":
+            *above, name = error["loc"]
+            if field := _name_meant(str(name), _part_at(tuple(above))):
+                meant.add((*above, field))
+    return [e for e in listed if e["type"] != "missing" or e["loc"] not in meant]
+
+
 def _unknown_field(loc: tuple[str | int, ...], root: Location, found: Diagnostics) -> None:
     *above, last = loc
-    name, part = str(last), _part_at(tuple(above))
-    at = _on_key(root.at(*above), name) if len(name) <= _LONGEST_NAME else root.at(*above)
-    whole = path_in_words(tuple(above))
-    message = f"{whole} has no field `{shortened(name)}`."
-    found.add(shape.UNKNOWN_FIELD, at, message, _field_meant(name, part))
+    name, part, at = str(last), _part_at(tuple(above)), root.at(*above)
+    if field := _name_meant(name, part):
+        suggestion = f"Did you mean `{field}`?"
+    elif part is Node and name in _ORDER:
+        suggestion = "What runs after what stands in the `edges` of the flow."
+    elif part is Node:
+        suggestion = "What configures a node stands in its `config`."
+    else:
+        suggestion = f"It has {', '.join(f'`{field}`' for field in _fields(part))}."
+    if len(name) <= _LONGEST_NAME:
+        at = replace(at.at(name), on_key=True)
+    message = f"{path_in_words(tuple(above))} has no field `{shortened(name)}`."
+    found.add(shape.UNKNOWN_FIELD, at, message, suggestion)
 
 
-def _field_meant(name: str, part: type[BaseModel]) -> str:
-    fields = _fields(part)
-    if name in _OTHER_NAMES.get(part, {}):
-        return f"Did you mean `{_OTHER_NAMES[part][name]}`?"
-    if len(name) <= _LONGEST_NAME and (close := did_you_mean(name, fields)):
-        return close
-    if part is Node and name in _ORDER:
-        return "What runs after what stands in the `edges` of the flow."
-    if part is Node:
-        return "What configures a node stands in its `config`."
-    return f"It has {', '.join(f'`{field}`' for field in fields)}."
-
-
-def _on_key(at: Location, name: str) -> Location:
-    child = at.at(name)
-    return Location(child.file, child.pointer, child.node, on_key=True)
+def _name_meant(name: str, part: type[BaseModel]) -> str | None:
+    if len(name) > _LONGEST_NAME:
+        return None
+    close = get_close_matches(name, _fields(part), n=1)
+    return _OTHER_NAMES.get(part, {}).get(name) or (close[0] if close else None)
 
 
 def _missing_field(loc: tuple[str | int, ...], root: Location, found: Diagnostics) -> None:

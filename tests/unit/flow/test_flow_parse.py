@@ -190,7 +190,7 @@ def test_a_bad_id_comes_with_a_good_one(id: str, right: str) -> None:
     assert (code, pointer) == ("CF1006", "/nodes/0/id")
     assert message.endswith("which cannot be an id.")
     assert suggestion is not None
-    assert suggestion.endswith(f"Write `{right}`.")
+    assert suggestion.startswith(f"Write `{right}`. An id ")
     assert is_identifier(right)
 
 
@@ -237,11 +237,19 @@ def test_only_version_1_is_read_and_nothing_else_is_said_of_others(version: Any)
 
 def test_a_missing_version_does_not_hide_other_problems() -> None:
     found = Diagnostics()
-    parse_flow(read_document('{"nods": []}', "a.json", found), found)
+    parse_flow(read_document('{"other": []}', "a.json", found), found)
     assert sorted((d.code, d.message) for d in found) == [
-        ("CF1002", "The flow has no field `nods`."),
+        ("CF1002", "The flow has no field `other`."),
         ("CF1003", "The flow lacks `nodes`."),
         ("CF1003", "The flow lacks `version`."),
+    ]
+
+
+def test_a_field_under_a_wrong_name_is_not_reported_as_missing_too() -> None:
+    edge = {"from": "start", "targt": "start"}
+    assert [(code, message) for code, _, message, _ in findings(edges=[edge])] == [
+        ("CF1002", "`edges[0]` has no field `from`."),
+        ("CF1002", "`edges[0]` has no field `targt`."),
     ]
 
 
