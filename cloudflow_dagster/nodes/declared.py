@@ -84,7 +84,7 @@ class DeclaredNodes:
         spec: ModuleSpec | None = None
         for n in range(len(path)):
             spec = PathFinder.find_spec(".".join((self.name, *path[: n + 1])), places)
-            if spec is None:
+            if spec is None or spec.loader is None:  # nothing, or a folder without `__init__.py`
                 return None
             places = spec.submodule_search_locations or []
         return spec

@@ -192,9 +192,9 @@ def test_a_next_page_at_a_metadata_address_is_refused(call: WorkingCall) -> None
 
 
 def test_a_page_number_needs_a_list_to_count(call: WorkingCall) -> None:
-    with serving(lambda _: answer({"data": []})) as web:
-        with pytest.raises(NodeError, match="say in `items`"):
-            send(call, {"url": web.url(), "paginate": {"by": "page"}})
+    raises = pytest.raises(NodeError, match="say in `items`")
+    with serving(lambda _: answer({"data": []})) as web, raises:
+        send(call, {"url": web.url(), "paginate": {"by": "page"}})
 
 
 def test_an_expression_that_fails_says_which(call: WorkingCall) -> None:
@@ -235,6 +235,6 @@ def test_pages_are_json(call: WorkingCall) -> None:
     assert [path for path, _ in found.check_config(config)] == [("response",)]
     with pytest.raises(NodeError, match="leave `response` out"):
         send(call, config)
-    with serving(lambda _: Answer(body="<html>")) as web:
-        with pytest.raises(NodeError, match="not JSON"):
-            send(call, {"url": web.url(), "paginate": {"by": "link"}})
+    raises = pytest.raises(NodeError, match="not JSON")
+    with serving(lambda _: Answer(body="<html>")) as web, raises:
+        send(call, {"url": web.url(), "paginate": {"by": "link"}})

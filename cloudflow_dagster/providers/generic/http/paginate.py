@@ -72,9 +72,9 @@ def paginate_findings(paginate: Mapping[str, Json]) -> list[tuple[str, str]]:
     """Find what the schema cannot say; returns field and sentence."""
     found: list[tuple[str, str]] = []
     by = paginate.get("by")
-    if by in {"next_url", "cursor"} and not paginate.get("next"):
+    if by in ("next_url", "cursor") and not paginate.get("next"):
         found.append(("by", f"`{by}` needs `next`, an expression such as `body.next`."))
-    if by in {"link", "page", "offset"} and paginate.get("next") is not None:
+    if by in ("link", "page", "offset") and paginate.get("next") is not None:
         found.append(("next", f"`{by}` does not use `next`."))
     if paginate.get("size_param") is not None and paginate.get("size") is None:
         found.append(("size_param", "`size_param` needs `size`, the number to send."))

@@ -102,7 +102,7 @@ def _paginate_findings(config: Mapping[str, Json]) -> Findings:
         return
     for name, text in paginate_findings(cast("dict[str, Any]", paginate)):
         yield ("paginate", name), text
-    if config.get("response") in {"text", "file"}:
+    if config.get("response") in ("text", "file"):
         yield ("response",), "Pages are joined as JSON; leave `response` out."
 
 
