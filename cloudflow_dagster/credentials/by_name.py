@@ -179,6 +179,14 @@ class Credentials:
             return LoginCheck(
                 name, provider, code=error.code, problem=error.problem, way_out=error.way_out
             )
+        except Exception as error:
+            return LoginCheck(
+                name,
+                provider,
+                code=type(error).__name__,
+                problem=f"Logging in failed: {error}",
+                way_out="Check the credential in `cloudflow.yaml`.",
+            )
         return LoginCheck(name, provider, identity)
 
     def describe(self) -> list[CredentialSummary]:

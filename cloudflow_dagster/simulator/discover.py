@@ -51,7 +51,7 @@ def is_running(pid: int) -> bool:
     """Return whether there is a process with this id."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True
@@ -66,5 +66,8 @@ def _endpoint_in(file: Path) -> str | None:
     except (OSError, ValueError, AttributeError):
         return None
     if not isinstance(endpoint, str) or not isinstance(pid, int) or pid <= 0:
+        return None
+    # The file may have come with somebody's folder: never be sent to another machine by it.
+    if not endpoint.startswith("http://127.0.0.1:"):
         return None
     return endpoint if is_running(pid) else None

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
 import zipfile
 from typing import Any
-from urllib.parse import urlsplit
 
 from cloudflow_dagster.simulator import estate
-from cloudflow_dagster.simulator.server import CONTROL_PATH
+from cloudflow_dagster.simulator.server import CONTROL_PATH, call
 from cloudflow_dagster.simulator.session import ACCOUNT, REGION, SECOND_ACCOUNT, EstateAccount
 
 AUDIT_ROLE = f"arn:aws:iam::{SECOND_ACCOUNT}:role/cloudflow-audit"
@@ -31,7 +29,7 @@ def seed(endpoint: str) -> bool:
         if last in [b["Name"] for b in main.client("s3").list_buckets()["Buckets"]]:
             return False
         # moto's ids are random numbers from this seed on.
-        _control(endpoint, "GET", "/moto-api/seed?a=20251101")
+        call(endpoint, "GET", "/moto-api/seed?a=20251101")
         role = _fill_iam(main)
         _fill_messaging(main)
         _fill_data(main, role)
@@ -72,7 +70,7 @@ def _fill_region(
         ages |= _volume(ec2, volume, instances)
     if ages:
         order = {"account": number, "region": region, "snapshots": ages}
-        _control(endpoint, "POST", f"{CONTROL_PATH}/backdate", order)
+        call(endpoint, "POST", f"{CONTROL_PATH}/backdate", order)
 
 
 def _security_group(ec2: Any, vpc: str, group: estate.SecurityGroup) -> str:
@@ -234,16 +232,3 @@ def _tags(tags: dict[str, str]) -> list[dict[str, str]]:
 
 def _tagged(kind: str, tags: dict[str, str]) -> list[dict[str, Any]]:
     return [{"ResourceType": kind, "Tags": _tags(tags)}]
-
-
-def _control(endpoint: str, method: str, path: str, body: dict[str, Any] | None = None) -> None:
-    parts = urlsplit(endpoint)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
-    try:
-        connection.request(method, path, None if body is None else json.dumps(body))
-        answer = connection.getresponse()
-        answer.read()
-        if answer.status != http.HTTPStatus.OK:
-            raise OSError(f"The simulated cloud answered {answer.status} to {path}.")
-    finally:
-        connection.close()

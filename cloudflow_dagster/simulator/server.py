@@ -19,13 +19,17 @@ HOST = "127.0.0.1"
 CONTROL_PATH = "/_cloudflow"
 """Not a bucket's name, so it hides nothing of the cloud."""
 
+_running: set[int] = set()
+_counting = threading.Lock()
+
 _App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class SimulatedAws:
     """A simulated AWS cloud of this process, until `stop`.
 
-    moto keeps its state once for a process: two of these in one process show the same estate.
+    moto keeps its state once for a process: two of these in one process show the same estate, and
+    it is gone when the last of them has stopped.
 
     Attributes:
         endpoint: Its address, for every service.
@@ -66,12 +70,18 @@ class SimulatedAws:
             daemon=True,
         )
         self._thread.start()
+        with _counting:
+            _running.add(self._port)
         self.endpoint = f"http://{HOST}:{self._port}"
 
     def stop(self) -> None:
-        """Stop it; its state is lost with the process. Stopping twice does no harm."""
+        """Stop it. Stopping twice does no harm."""
         if self._server is None:
             return
+        with _counting:
+            _running.discard(self._port)
+            if not _running:
+                call(self.endpoint, "POST", "/moto-api/reset")
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -82,6 +92,26 @@ class SimulatedAws:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def call(endpoint: str, method: str, path: str, body: dict[str, Any] | None = None) -> None:
+    """Ask for something that is not AWS's, of moto or of ours.
+
+    Raises:
+        OSError: It was refused, or nothing answers.
+    """
+    import http.client  # noqa: PLC0415 - costs 30 ms, and every command imports this module
+
+    parts = urlsplit(endpoint)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body))
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != http.HTTPStatus.OK:
+            raise OSError(f"The simulated cloud answered {answer.status} to {path}.")
+    finally:
+        connection.close()
 
 
 def _cloud() -> _App:
