@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import lru_cache
 from itertools import pairwise
+from math import isfinite
 from typing import Any
 
 from cloudflow_dagster.compiler.json_types import (
@@ -32,6 +33,8 @@ _Path = tuple[str | int, ...]
 _Schema = Mapping[str, Any]
 _BUDGET = 200_000
 """Schemas applied to values in one fitting; a nest of `anyOf` can ask for any number."""
+_DEEPEST = 130
+"""Schemas inside each other; a file nests up to a hundred values."""
 _LISTED = 12
 """How many allowed values a message lists."""
 
@@ -89,13 +92,20 @@ class _Fitting:
         self.root = root
         self.hole = hole
         self.left = _BUDGET
+        self.depth = 0
         self.found: list[Problem] = []
 
     def apply(self, value: Any, schema: Any, path: _Path) -> None:
         """Record what is wrong with a value at a path."""
         self.left -= 1
-        if self.left < 0:
-            return
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            self.left = -1
+        if self.left >= 0:
+            self.judge(value, schema, path)
+        self.depth -= 1
+
+    def judge(self, value: Any, schema: Any, path: _Path) -> None:
         if schema is False:
             self.found.append(Problem(Misfit.VALUE, path, f"{_name(path)} must not be given."))
             return
@@ -209,7 +219,7 @@ class _Fitting:
         for keyword in ("anyOf", "oneOf"):
             if schema.get(keyword):
                 self.one_of(value, schema[keyword], path, exact=keyword == "oneOf")
-        if "not" in schema and not self.tried(value, schema["not"], path):
+        if "not" in schema and not self.tried(value, schema["not"], path) and self.left >= 0:
             self.found.append(
                 Problem(Misfit.VALUE, path, f"{_name(path)} must not be {shown(value)}.")
             )
@@ -238,6 +248,7 @@ class _Fitting:
         self.found += min(tried, key=lambda problems: _distance(problems, path))
 
 
+_NEARLY = 1e-9
 _COMBINING = frozenset({"allOf", "anyOf", "oneOf", "not", "if"})
 
 
@@ -294,9 +305,16 @@ def _number(value: float, schema: _Schema, path: _Path) -> Iterator[Problem]:
             message = f"{_name(path)} must be {words} {limit}, not {shown(value)}."
             yield Problem(Misfit.VALUE, path, message)
     step = schema.get("multipleOf")
-    if isinstance(step, int) and step > 0 and isinstance(value, int) and value % step:
+    if isinstance(step, int | float) and step > 0 and not _is_multiple(value, step):
         message = f"{_name(path)} must be a multiple of {step}."
         yield Problem(Misfit.VALUE, path, message)
+
+
+def _is_multiple(value: float, step: float) -> bool:
+    if isinstance(value, int) and isinstance(step, int):
+        return value % step == 0
+    quotient = value / step
+    return isfinite(quotient) and abs(quotient - round(quotient)) < _NEARLY
 
 
 def _compare(wrong: Callable[[Any], Any], value: float, limit: float) -> bool:
@@ -329,8 +347,17 @@ def _counted(count: int, unit: str) -> str:
 def _repeated(values: list[Any]) -> bool:
     import json  # noqa: PLC0415 - rarely needed
 
-    keys = sorted(json.dumps(value, sort_keys=True) for value in values)
+    keys = sorted(json.dumps(_as_compared(value), sort_keys=True) for value in values)
     return any(one == other for one, other in pairwise(keys))
+
+
+def _as_compared(value: Any) -> Any:
+    """Return a value with `1.0` as `1`, which are the same number in JSON Schema."""
+    if is_object(value):
+        return {key: _as_compared(child) for key, child in value.items()}
+    if is_list(value):
+        return [_as_compared(child) for child in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _reads_as(text: str, wanted: tuple[str, ...]) -> bool:

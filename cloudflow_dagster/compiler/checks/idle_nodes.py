@@ -62,7 +62,12 @@ def check_idle_nodes(subject: Subject) -> None:
 
 
 def _has_body(graph: Graph, loop: str) -> bool:
-    return any(link.enters_loop for link in graph.out_of[loop])
+    """Return whether an edge leaves from `item`, or may be meant to."""
+    return any(
+        link.enters_loop or link.port is None or link.target is None
+        for link in graph.links
+        if link.edge.source == loop and not link.edge.disabled
+    )
 
 
 def _delivers(link: Link, dead: set[str]) -> bool:

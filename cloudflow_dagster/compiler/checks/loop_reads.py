@@ -65,6 +65,7 @@ def check_loop_reads(subject: Subject) -> None:
         elif read.path and isinstance(read.path[0], str) and read.path[0] not in around:
             name = read.path[0]
             message = f"`{vertex.id}` is not in the body of a loop `{shortened(name)}`."
+            at = text.place(read.offsets[0])
             suggestion = did_you_mean(name, around)
             if suggestion is None and around:
                 suggestion = f"Around it there is {', '.join(f'`{loop}`' for loop in around)}."

@@ -71,6 +71,7 @@ def check_node_reads(subject: Subject) -> None:
         id, reader, at = read.path[0], text.vertex.id, text.place(read.offset)
         if id not in graph.vertices:
             message = f"There is no node `{shortened(id)}`."
+            at = text.place(read.offsets[0])
             subject.found.add(UNKNOWN_NODE, at, message, did_you_mean(id, graph.vertices))
         elif text.vertex.trigger or reader in graph.doubtful:
             continue
