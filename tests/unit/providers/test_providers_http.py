@@ -303,7 +303,7 @@ def test_a_status_that_is_not_expected_is_an_error(
     call: WorkingCall, status: int, transient: bool
 ) -> None:
     headers = {"Retry-After": "7", "X-Request-Id": "req-1"}
-    body = "no\n  such thing " + "y" * 5000
+    body = "no\n  such thing " + "y " * 2500
     with serving(lambda _: Answer(status, body, headers)) as web:
         error = failure(call, {"url": web.url("/?key=hunter2"), "method": "POST"})
     assert error.code == "HttpStatus"
@@ -311,7 +311,7 @@ def test_a_status_that_is_not_expected_is_an_error(
     assert error.retry_after == 7
     assert error.provider_request_id == "req-1"
     assert f"POST 127.0.0.1 answered {status}" in error.message
-    assert "no such thing yy" in error.message
+    assert "no such thing y y" in error.message
     assert len(error.message) < 500
     assert "hunter2" not in error.message
 
@@ -354,12 +354,34 @@ def test_retry_after_is_seconds_or_a_date() -> None:
 
 def test_the_log_says_what_was_called_and_no_query(call: WorkingCall) -> None:
     with serving(lambda _: Answer(headers={"x-amzn-RequestId": "id-9"})) as web:
-        send(call, {"url": web.url("/a/b?key=hunter2#x"), "query": {"q": "hunter3"}})
+        send(call, {"url": web.url("/a/b?x=hunter2#x"), "query": {"q": "hunter3"}})
     level, line = call.log.lines[0]
     assert level == "info"
     assert line.startswith(f"GET {web.url('/a/b')} → 200 in ")
     assert line.endswith(" ms (request id-9)")
     assert "hunter" not in call.log.text
+
+
+def test_of_an_address_that_is_a_secret_as_a_whole_the_log_shows_the_host(
+    call: WorkingCall, web: Web
+) -> None:
+    send(call, {"url": web.url("/hooks/hunter2?sig=hunter3")})
+    assert call.log.lines[0][1].startswith(f"GET http://127.0.0.1:{web.port} → 200")
+    assert "hunter" not in call.log.text
+
+
+def test_the_beginning_of_a_body_is_not_cut_within_a_word(call: WorkingCall) -> None:
+    secret = "hunter2" * 5
+    bodies = [
+        "x" * 280 + " " + secret,
+        '{"a":"' + "x" * 270 + '","b":"' + secret,
+        "x" * 290 + secret,
+    ]
+    for body in bodies:
+        with serving(lambda _, body=body: Answer(400, body)) as web:
+            message = failure(call, {"url": web.url()}).message
+        assert "hunter2" not in message
+        assert message.endswith("…")
 
 
 # Redirects

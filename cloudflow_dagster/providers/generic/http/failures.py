@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Generator
@@ -18,6 +19,7 @@ TRANSIENT_STATUS = frozenset({408, 425, 429, *range(500, 600)})
 REQUEST_IDS = ("x-request-id", "x-amzn-requestid", "x-amz-request-id", "x-ms-request-id")
 _LONGEST_WAIT = 86_400.0
 _LONGEST_TEXT = 300
+_BETWEEN = re.compile(r"[\s\"',;<>{}\[\]()]")
 
 
 @contextmanager
@@ -84,8 +86,7 @@ def status_error(what: str, response: httpx.Response, body: bytes) -> NodeError:
         response: The response.
         body: The beginning of its body.
     """
-    start = " ".join(body.decode(errors="replace").split())
-    start = start if len(start) <= _LONGEST_TEXT else f"{start[:_LONGEST_TEXT]}…"
+    start = _shortened(" ".join(body.decode(errors="replace").split()))
     answered = f"{what} answered {response.status_code} {response.reason_phrase}".rstrip()
     return NodeError(
         "HttpStatus",
@@ -94,6 +95,14 @@ def status_error(what: str, response: httpx.Response, body: bytes) -> NodeError:
         transient=response.status_code in TRANSIENT_STATUS,
         retry_after=retry_after(response.headers.get("retry-after")),
     )
+
+
+def _shortened(text: str) -> str:
+    """Cut a text between two words: what is left of a secret cut in two would not be recognised."""
+    if len(text) <= _LONGEST_TEXT:
+        return text
+    ends = [found.start() for found in _BETWEEN.finditer(text, 0, _LONGEST_TEXT)]
+    return f"{text[: ends[-1] if ends else 0]}…"
 
 
 def retry_after(text: str | None) -> float | None:

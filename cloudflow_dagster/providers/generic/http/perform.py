@@ -29,6 +29,8 @@ from cloudflow_dagster.providers.generic.http.paginate import Paginate
 from cloudflow_dagster.providers.generic.http.paging import Page, Turn, all_pages
 from cloudflow_dagster.providers.generic.http.reply import Form, read_body
 
+_SIGNING = re.compile(r"sig|token|key|code|secret|auth|pass", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -131,10 +133,13 @@ def _turned(asked: Asked, turn: Turn) -> tuple[httpx.URL, Mapping[str, Json]]:
 def _shown(asked: Asked, url: httpx.URL) -> str:
     """Return the address as the log shows it: up to its query, as it is written in the flow.
 
-    It is not normalised, so that a secret in it is recognised. Addresses of other pages are shown
-    as the server names them.
+    It is not normalised, so that a secret in it is recognised and hidden. Of an address that is
+    signed by its query nothing but the host is shown: the whole of it may be one secret.
+    Addresses of other pages are shown as the server names them.
     """
     written = asked.url.strip()
+    if any(_SIGNING.search(name) for name in httpx.URL(written).params):
+        return f"{url.scheme}://{url.netloc.decode()}"
     same = (httpx.URL(written).host, httpx.URL(written).path) == (url.host, url.path)
     address = re.split(r"[?#]", written if same else str(url), maxsplit=1)[0]
     return re.sub(r"//[^/@]*@", "//", address)
