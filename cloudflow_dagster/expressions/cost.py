@@ -53,15 +53,16 @@ _MAX_DEGREE: Final = 3
 
 _SCALAR = frozenset([
     "abs", "assert", "average", "boolean", "ceil", "contains", "count", "error", "exists", "floor",
-    "formatBase", "formatInteger", "fromMillis", "length", "max", "millis", "min", "not", "now",
+    "formatBase", "length", "max", "millis", "min", "not",
     "number", "parseInteger", "power", "random", "round", "sqrt", "sum", "toMillis", "type",
 ])  # fmt: skip
 """Functions that give one small value."""
 _LINEAR = {
     "append": 1, "base64decode": 1, "base64encode": 2, "clone": 1, "decodeUrl": 1,
     "decodeUrlComponent": 1, "distinct": 1, "encodeUrl": 3, "encodeUrlComponent": 3, "filter": 1,
-    "keys": 1, "lookup": 1, "lowercase": 1, "match": 4, "merge": 1, "reverse": 1, "shuffle": 1,
-    "sift": 1, "single": 1, "sort": 1, "split": 4, "spread": 2, "string": 2, "substring": 1,
+    "formatNumber": 1, "keys": 1, "lookup": 1, "lowercase": 1, "match": 96, "merge": 1,
+    "reverse": 1, "secret": _SECRET, "shuffle": 1, "sift": 1, "single": 1,
+    "sort": 1, "split": 16, "spread": 8, "string": 2, "substring": 1,
     "substringAfter": 1, "substringBefore": 1, "trim": 1, "uppercase": 1, "zip": 2,
 }  # fmt: skip
 """Functions whose result is at most so many times as large as their arguments."""
@@ -70,7 +71,7 @@ _ARITHMETIC = frozenset("+-*/%")
 _YES_OR_NO = frozenset(["=", "!=", "<", ">", "<=", ">=", "and", "or", "in"])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Size:
     """`factor · n ** degree · r ** repeated`."""
 
@@ -93,7 +94,7 @@ class Size:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Cost:
     """What an expression may cost.
 
@@ -197,7 +198,7 @@ def _inside(node: Node) -> tuple[Node, ...]:
             return (node,)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class _Frame:
     """One level of "for each element". Sizes in it count from one element."""
 
@@ -397,8 +398,6 @@ class _Analysis:
         if node.partial or name is None or self.is_bound(name):
             raise _UnboundedError
         match name:
-            case "secret":
-                return Size(_SECRET)
             case "map" | "each":
                 size = self.mapped(arguments)
             case "replace" | "join":
@@ -407,15 +406,17 @@ class _Analysis:
                 size = self.padded(arguments)
             case "reduce":
                 size = self.reduced(arguments)
-            case "formatNumber":
-                size = self.sum(arguments)
-            case _ if name in _SCALAR or name in _LINEAR:
-                size = self.plain_call(name, arguments)
+            case "formatInteger" | "fromMillis" | "now":
+                size = self.formatted(name, arguments)
+            case "string" if len(arguments) > 1:  # indented by how deep it is nested
+                size = self.sum(arguments) * Size(1, 1)
             case _:
-                raise _UnboundedError
+                size = self.plain_call(name, arguments)
         return size
 
     def plain_call(self, name: str, arguments: tuple[Node, ...]) -> Size:
+        if name not in _SCALAR and name not in _LINEAR:
+            raise _UnboundedError
         values = tuple(a for a in arguments if not (name in HIGHER_ORDER and _is_function(a)))
         size = self.sum(values) if values else self.frame.context
         for function in arguments:
@@ -461,6 +462,16 @@ class _Analysis:
                 continue
             size = size * self.visit(node) if index == last else size + self.visit(node)
         return size
+
+    def formatted(self, name: str, arguments: tuple[Node, ...]) -> Size:
+        """Pictures can ask for any width, and Roman numerals grow with the number."""
+        pictures = arguments if name == "now" else arguments[1:]
+        for picture in pictures:
+            if not isinstance(picture, Literal) or not isinstance(picture.value, str):
+                raise _UnboundedError
+            if any(char in "Ii," for char in picture.value):
+                raise _UnboundedError
+        return self.sum(arguments)
 
     def padded(self, arguments: tuple[Node, ...]) -> Size:
         match arguments:

@@ -14,7 +14,6 @@ from cloudflow_dagster.expressions.integers import (
     Integers,
     with_exact_text,
 )
-from cloudflow_dagster.expressions.sandbox import evaluate_apart
 from cloudflow_dagster.expressions.scope import Scope, field_of, root_value, survey, take
 from cloudflow_dagster.expressions.template import (
     Expression,
@@ -127,8 +126,14 @@ def _run(expression: Expression, scope: Scope, secret: Secret | None) -> Json | 
             data[TABLE_NAME] = integers.texts()
             source = with_exact_text(source, expression.offset, expression.tree)
     text = engine_text(source, expression.variables, find_functions=expression.cost.makes_functions)
-    run = evaluate_here if _is_cheap(expression, data, size) else evaluate_apart
-    result = run(text, data, secret, expression.offset)
+    if _is_cheap(expression, data, size):
+        result = evaluate_here(text, data, secret, expression.offset)
+    else:
+        from cloudflow_dagster.expressions.sandbox import (  # noqa: PLC0415 - costs 15 ms
+            evaluate_apart,
+        )
+
+        result = evaluate_apart(text, data, secret, expression.offset)
     value = result.get("v", ABSENT)
     if expression.cost.calculates:
         _check_finite(value)

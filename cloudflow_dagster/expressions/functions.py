@@ -22,8 +22,8 @@ SIGNATURES: Final = {
     "power": "n-n", "random": "", "reduce": "afj?", "replace": "s-xxn?", "reverse": "a",
     "round": "n-n?", "shuffle": "a", "sift": "o-f?", "single": "af?", "sort": "af?",
     "split": "s-xn?", "spread": "x-", "sqrt": "n-", "string": "x-b?", "substring": "s-nn?",
-    "substringAfter": "s-s", "substringBefore": "s-s", "sum": "a", "toMillis": "s-s?", "trim": "s-", "type": "x",
-    "uppercase": "s-", "zip": "a",
+    "substringAfter": "s-s", "substringBefore": "s-s", "sum": "a", "toMillis": "s-s?", "trim": "s-",
+    "type": "x", "uppercase": "s-", "zip": "a",
 }  # fmt: skip
 """Name without `$` → its parameters: a letter for the type (a array, b boolean, f function, j any
 JSON, n number, o object, s string, x anything), `-` the context is taken if it is missing, `?` it

@@ -7,7 +7,6 @@ is that integer again. Arithmetic on it rounds, as JSONata's does.
 from __future__ import annotations
 
 import math
-from decimal import Decimal
 from typing import Final, cast
 
 from cloudflow_dagster.expressions.syntax import (
@@ -86,6 +85,8 @@ class Integers:
 def _shortest(value: float) -> str:
     """As JavaScript and the engine write a large whole number."""
     if abs(value) < _EXPONENT_FROM:
+        from decimal import Decimal  # noqa: PLC0415 - rarely needed
+
         return format(Decimal(repr(value)), ".0f")
     return repr(value).replace(".0e", "e")
 

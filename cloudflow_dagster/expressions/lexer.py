@@ -34,7 +34,7 @@ _HEX = re.compile(r"[0-9a-fA-F]{4}")
 _PLAIN = {'"': re.compile(r'[^"\\]+'), "'": re.compile(r"[^'\\]+")}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Token:
     """One token. `value` is a string's text without escapes, a variable's name without `$`."""
 

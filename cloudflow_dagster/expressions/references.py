@@ -89,7 +89,7 @@ class Read:
     relative: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class At:
     """A place in the scope. `root` is None for the scope itself, of which all roots are fields."""
 
@@ -110,7 +110,7 @@ Place: TypeAlias = At | None
 """Where a value comes from; None: not known, or it was made by the expression."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class References:
     """All that an expression refers to."""
 

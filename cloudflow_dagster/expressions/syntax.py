@@ -1,4 +1,8 @@
-"""The syntax tree of a JSONata expression. Offsets count characters of the config string."""
+"""The syntax tree of a JSONata expression. Offsets count characters of the config string.
+
+Nodes are compared by identity and never changed. They are not declared frozen, because making the
+methods for that would double what importing this module, and parsing, costs.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Span:
     """Where a part of an expression stands: `start` up to, not including, `end`."""
 
@@ -14,14 +18,14 @@ class Span:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Literal(Span):
     """A string, number, `true`, `false` or `null`."""
 
     value: str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Regex(Span):
     """`/pattern/flags`."""
 
@@ -29,35 +33,35 @@ class Regex(Span):
     flags: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Name(Span):
     """A field of the context, bare, in backquotes, or as a string in a path."""
 
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Variable(Span):
     """`$name`; `name` is empty for `$`, the context, and `$` for `$$`, the root."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Symbol(Span):
     """`*`, `**`, `%` as an operand, or `?` as a missing argument."""
 
     value: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Path(Span):
     """`a.b.c`: each step is evaluated for each item that the step before gave."""
 
     steps: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Filter(Span):
     """`operand[predicate]`; without a predicate: `operand[]`, which keeps the array."""
 
@@ -65,7 +69,7 @@ class Filter(Span):
     predicate: Node | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Group(Span):
     """`operand{key: value, …}`."""
 
@@ -73,7 +77,7 @@ class Group(Span):
     pairs: tuple[tuple[Node, Node], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Sort(Span):
     """`operand^(term, …)`."""
 
@@ -81,7 +85,7 @@ class Sort(Span):
     terms: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Label(Span):
     """`operand@$name` (the item) or `operand#$name` (its position)."""
 
@@ -90,7 +94,7 @@ class Label(Span):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Bind(Span):
     """`$name := value`."""
 
@@ -98,7 +102,7 @@ class Bind(Span):
     value: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Binary(Span):
     """`left operator right`; `..` inside an array, and `??`, `?:`, `~>` too."""
 
@@ -107,35 +111,35 @@ class Binary(Span):
     right: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Negate(Span):
     """`-operand`."""
 
     operand: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Array(Span):
     """`[item, …]`."""
 
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Object(Span):
     """`{key: value, …}`."""
 
     pairs: tuple[tuple[Node, Node], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Block(Span):
     """`(a; b; …)`: gives its last expression, and is a scope for variables."""
 
     expressions: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Condition(Span):
     """`condition ? then : otherwise`."""
 
@@ -144,7 +148,7 @@ class Condition(Span):
     otherwise: Node | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Lambda(Span):
     """`function($a, $b){ body }`."""
 
@@ -152,7 +156,7 @@ class Lambda(Span):
     body: Node
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Call(Span):
     """`procedure(argument, …)`; with a `?` among the arguments it makes a function."""
 
@@ -170,7 +174,7 @@ class Call(Span):
         return any(isinstance(a, Symbol) and a.value == "?" for a in self.arguments)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False, repr=False)
 class Transform(Span):
     """`|pattern|update, delete|`, a function that changes a copy of its argument."""
 

@@ -25,7 +25,7 @@ MAX_LENGTH = 100_000
 """Characters of a config string that holds expressions."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Expression:
     """One `{{ … }}`.
 
@@ -53,15 +53,15 @@ class Expression:
     secrets: tuple[tuple[str | None, int], ...]
     path: tuple[str | int, ...] | None
     variables: tuple[str, ...]
-    direct: tuple[str | int, ...] | None = field(repr=False, compare=False)
-    only_secret: str | None = field(repr=False, compare=False)
-    needs: Needs = field(repr=False, compare=False)
-    large_literals: tuple[int, ...] = field(repr=False, compare=False)
-    tree: Node = field(repr=False, compare=False)
-    cost: Cost = field(repr=False, compare=False)
+    direct: tuple[str | int, ...] | None = field(repr=False)
+    only_secret: str | None = field(repr=False)
+    needs: Needs = field(repr=False)
+    large_literals: tuple[int, ...] = field(repr=False)
+    tree: Node = field(repr=False)
+    cost: Cost = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Template:
     """A config string.
 

@@ -131,15 +131,13 @@ def _follow_arrays(value: Json, steps: tuple[str | int, ...]) -> Json | Absent:
         end = names[at + 1] if at + 1 < len(names) else len(steps)
         items = cast("list[Json]", found) if isinstance(found, list) else [found]
         found = _step(items, str(steps[index]), steps[index + 1 : end], last=end == len(steps))
-    if isinstance(found, _Sequence):
-        return found[0] if len(found) == 1 else (list(found) or ABSENT)
-    return found
+    return _settled(found)
 
 
 def _step(items: list[Json], name: str, indices: tuple[str | int, ...], *, last: bool) -> Json:
     results: list[Json] = []
     for item in items:
-        result = _lookup(item, name)
+        result = _settled(_lookup(item, name))
         if result is not ABSENT and indices:
             result = _picked(result, indices)
         if result is not ABSENT:
@@ -153,6 +151,12 @@ def _step(items: list[Json], name: str, indices: tuple[str | int, ...], *, last:
         else:
             found.append(result)
     return found
+
+
+def _settled(found: Json | Absent) -> Json | Absent:
+    if not isinstance(found, _Sequence):
+        return found
+    return found[0] if len(found) == 1 else (list(found) or ABSENT)
 
 
 def _lookup(item: Json, name: str) -> Json | Absent:
