@@ -148,8 +148,14 @@ class FlowError(Exception):
         )
 
 
+_LONGEST_NAME = 200
+"""Comparing takes time that grows with the square of the length; no name is that long."""
+
+
 def did_you_mean(given: str, known: Iterable[str]) -> str | None:
     """Return a suggestion sentence, or None when nothing is close."""
+    if len(given) > _LONGEST_NAME:
+        return None
     match get_close_matches(given, list(known), n=1):
         case [close]:
             return f"Did you mean `{close}`?"

@@ -268,3 +268,4 @@ def test_only_errors_fail() -> None:
 def test_did_you_mean_finds_what_is_close_and_nothing_else() -> None:
     assert did_you_mean("confg", ["config", "credential"]) == "Did you mean `config`?"
     assert did_you_mean("zzz", ["config", "credential"]) is None
+    assert did_you_mean("c" * 5_000_000, ["c" * 200]) is None
