@@ -50,14 +50,12 @@ def run_config_schema(name: str, params: Schema, triggers: tuple[str, ...]) -> d
 def _params_field(name: str, params: Schema) -> dg.Field:
     fields = _fields(name, params)
     closed = params.get("additionalProperties", True) is False
-    shape = dg.Shape(fields) if closed else dg.Permissive(fields)
+    shape: Any = dg.Shape(fields) if closed else dg.Permissive(fields)
     required = any(field.is_required for field in fields.values())
-    return dg.Field(
-        shape,
-        is_required=required,
-        description=params.get("description", "The flow's inputs."),
-        **({} if required else {"default_value": _defaults(fields)}),
-    )
+    about = params.get("description", "The flow's inputs.")
+    if required:
+        return dg.Field(shape, is_required=True, description=about)
+    return dg.Field(shape, default_value=_defaults(fields), description=about)
 
 
 def _defaults(fields: Mapping[str, dg.Field]) -> dict[str, Json]:
@@ -87,7 +85,7 @@ def _field(name: str, schema: Json, *, required: bool) -> dg.Field:
 
 def _object(schema: Json) -> Schema:
     """Return a schema as an object: `true` and `false` are schemas too."""
-    return cast(Schema, schema) if isinstance(schema, Mapping) else {}
+    return cast("Schema", schema) if isinstance(schema, Mapping) else {}
 
 
 def _types(schema: Schema) -> list[str]:
@@ -130,7 +128,8 @@ def _object_kind(name: str, schema: Schema) -> Any:
         return dg.Shape(fields)
     if not fields and isinstance(rest, Mapping):
         return dg.Map(str, _kind(f"{name}__value", rest))
-    return dg.Permissive(fields)
+    permissive: Any = dg.Permissive  # its own annotation says less than it takes
+    return permissive(fields)
 
 
 def _enum(name: str, values: list[str]) -> dg.Enum:

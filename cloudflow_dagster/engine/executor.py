@@ -45,8 +45,10 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.step import IExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster._utils.interrupts import pop_captured_interrupt
 
 from cloudflow_dagster.engine import stops, tags
+from cloudflow_dagster.engine.concurrency import wait_for_place
 
 _ROUND = 0.2
 """Seconds after which a round begins at the latest: to see interrupts, retries and pools."""
@@ -77,7 +79,7 @@ class Limits:
     name="threads",
     config_schema={
         "max_concurrent": dg.Field(
-            int, default_value=32, description="Steps that run at the same time."
+            int, default_value=100, description="Steps that run at the same time."
         ),
         "timeout": dg.Field(
             dg.Noneable(float), default_value=None, description="Seconds that the run may take."
@@ -113,6 +115,7 @@ class ThreadExecutor(dg.Executor):
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
         """Run the plan's steps and yield their events."""
+        yield from self._wait_for_place(plan_context)
         keys = execution_plan.step_keys_to_execute
         place = EngineEventData.in_process(os.getpid(), keys)
         yield dg.DagsterEvent.engine_event(
@@ -140,6 +143,16 @@ class ThreadExecutor(dg.Executor):
         yield dg.DagsterEvent.engine_event(
             plan_context, f"Finished steps in {time.monotonic() - started:.2f} s", place
         )
+
+    def _wait_for_place(self, plan_context: PlanOrchestrationContext) -> Iterator[dg.DagsterEvent]:
+        """Wait until no more runs of the flow go on than may; other jobs know no such limit."""
+        stop = stops.stop_event(plan_context.run_id)
+        for message in wait_for_place(
+            plan_context.instance,
+            plan_context.dagster_run,
+            lambda: stop.is_set() or pop_captured_interrupt(),
+        ):
+            yield dg.DagsterEvent.engine_event(plan_context, message)
 
     def _run_steps(
         self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan
@@ -255,6 +268,7 @@ class _Rounds:
         late = self._limits.timeout and time.monotonic() - self._begun > self._limits.timeout
         if self._active.check_for_interrupts() or self._stop.is_set():
             self._end_early(dg.DagsterExecutionInterruptedError("The run was told to stop."))
+            self._note_cancellation()
         elif late:
             self._end_early(
                 RunTimeout(f"The run took longer than its timeout of {self._limits.timeout:g} s.")
@@ -270,6 +284,19 @@ class _Rounds:
         self._reason = self._reason or reason
         self._give_up_at = self._give_up_at or time.monotonic() + self._limits.grace
         stops.stop(self._context.run_id)
+
+    def _note_cancellation(self) -> None:
+        """Let a run end as canceled that its own process was told to stop (Ctrl-C).
+
+        Where a launcher stops a run it notes this itself; a process that is stopped for another
+        reason, because the machine goes down, has not canceled its run.
+        """
+        instance, run = self._context.instance, self._context.dagster_run
+        if tags.IN_PROCESS not in run.tags:
+            return
+        now = instance.get_run_by_id(run.run_id)
+        if now and now.status is dg.DagsterRunStatus.STARTED:
+            instance.report_run_canceling(run)
 
     def _start_steps(self) -> Iterator[dg.DagsterEvent]:
         room = self._limits.max_concurrent - len(self._running)

@@ -43,6 +43,11 @@ def dagster_name(name: str) -> str:
     return name
 
 
+def flow_of_job(job: str) -> str:
+    """Return the id of the flow that a job is made from."""
+    return job.removeprefix(_PREFIX)
+
+
 def step_key(node: str) -> str:
     """Return the key of a node's step (a loop's first one)."""
     return dagster_name(node)

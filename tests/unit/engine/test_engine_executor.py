@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import dagster as dg
-
 import pytest
 
 from cloudflow_dagster.engine import stops

@@ -1,0 +1,319 @@
+"""`cloudflow dev`: everything that a project needs, started by one process and stopped by it.
+
+It starts the simulated cloud (if a credential uses it), a code server that sees changes in
+`flows/`, Dagster's web server and Dagster's daemon, each as a process of its own. What ends by
+itself ends all: nothing is restarted in silence.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cloudflow_dagster.engine import processes
+from cloudflow_dagster.engine.instance import dagster_home
+from cloudflow_dagster.engine.processes import Child
+from cloudflow_dagster.project import Project
+from cloudflow_dagster.simulator.discover import ENVIRONMENT_VARIABLE
+
+LOCATION = "cloudflow"
+"""As in `origins.py`, which would import Dagster."""
+
+_PATIENCE = 20.0
+"""Seconds that a process has to end; the code server cancels its runs meanwhile."""
+_START = 180.0
+"""Seconds until something must answer."""
+_COULD_NOT = 2
+_WEB = (
+    "import sys; from dagster_webserver.cli import main; sys.argv[0] = 'dagster-webserver'; main()"
+)
+_DAEMON = "import sys; from dagster._daemon.cli import main; sys.argv[0] = 'dagster-daemon'; main()"
+
+
+class DevError(Exception):
+    """It cannot be started, or something of it has ended; the message says what to do."""
+
+
+def dev(project: Project, host: str = "127.0.0.1", port: int = 3000) -> int:
+    """Start everything, and stop it on Ctrl-C, SIGTERM or SIGHUP.
+
+    Args:
+        project: The project.
+        host: The address of the web UI; of this machine alone, because the UI asks for no login.
+        port: Its port; 0 for any that is free.
+
+    Returns:
+        The exit status: 0 after it was told to stop, 1 if something ended by itself, 2 if it could
+        not be started.
+    """
+    told = threading.Event()
+    ready = False
+    try:
+        with _signals(told), _only_one(project), ExitStack() as stack:
+            address = _address(host, port)
+            running = _Running(project, *address)
+            stack.callback(running.stop)
+            running.start(told)
+            ready = True
+            if not told.is_set():
+                running.announce(stack)
+                running.watch(told)
+    except DevError as error:
+        sys.stderr.write(f"cloudflow dev: {error}\n")
+        return 1 if ready else _COULD_NOT
+    return 0
+
+
+@dataclass
+class _Running:
+    """What was started."""
+
+    project: Project
+    host: str
+    port: int
+    children: list[Child] = field(default_factory=list[Child])
+    simulated_aws: str | None = None
+
+    @property
+    def web(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def start(self, told: threading.Event) -> None:
+        """Start the processes and wait until the web UI shows the flows."""
+        # A path to a socket may have about 100 characters, and the project may lie deeper.
+        runtime = Path(tempfile.mkdtemp(prefix="cloudflow-"))
+        self._runtime = runtime
+        code = runtime / "code.sock"
+        workspace = runtime / "workspace.yaml"
+        server = {"socket": str(code), "location_name": LOCATION}
+        workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}), "utf-8")
+        environment = {"DAGSTER_HOME": str(dagster_home(self.project))}
+        self._say("Starting …")
+        if self.project.simulated and ENVIRONMENT_VARIABLE not in os.environ:
+            self.simulated_aws = self._start_simulator(told)
+            environment[ENVIRONMENT_VARIABLE] = self.simulated_aws
+        else:
+            self.simulated_aws = os.environ.get(ENVIRONMENT_VARIABLE)
+        python = [sys.executable]
+        module = "cloudflow_dagster.engine.code_server"
+        self._start("code server", [*python, "-m", module, "--socket", str(code)], environment)
+        page = ["-h", self.host, "-p", str(self.port), "-w", str(workspace)]
+        self._start("web server", [*python, "-c", _WEB, *page], environment)
+        self._wait(told, lambda: _accepts(code))
+        self._start("daemon", [*python, "-c", _DAEMON, "run", "-w", str(workspace)], environment)
+        self._wait(told, lambda: _shows_flows(self.web))
+
+    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Child:
+        child = processes.start(
+            name,
+            command,
+            logs=self.project.state / "logs",
+            environment={**environment, "PYTHONUNBUFFERED": "1"},
+            folder=self.project.root,
+        )
+        self.children.append(child)
+        return child
+
+    def _start_simulator(self, told: threading.Event) -> str:
+        command = [sys.executable, "-m", "cloudflow_dagster.simulator"]
+        child = self._start("simulated cloud", command, {})
+        found: list[str] = []
+
+        def answers() -> bool:
+            for line in child.log.read_text("utf-8", errors="replace").splitlines():
+                with suppress(ValueError, TypeError, KeyError):
+                    found.append(json.loads(line)["simulated_aws"])
+            return bool(found)
+
+        self._wait(told, answers)
+        return found[0] if found else ""
+
+    def _wait(self, told: threading.Event, condition: Callable[[], bool]) -> None:
+        """Wait until a condition holds, all is told to stop, or something has ended."""
+        give_up = time.monotonic() + _START
+        while not told.is_set() and not condition():
+            self._check()
+            if time.monotonic() > give_up:
+                logs = self.project.state / "logs"
+                raise DevError(f"it did not start within {_START:.0f} s; see {logs}.")
+            told.wait(0.1)
+
+    def _check(self) -> None:
+        for child in self.children:
+            if child.ended:
+                raise DevError(
+                    f"the {child.name} ended with status {child.process.returncode}, so all is "
+                    f"stopped. Its last lines ({child.log}):\n{child.last_words()}"
+                )
+
+    def announce(self, stack: ExitStack) -> None:
+        """Say where to look, to people and to other commands."""
+        state = self.project.state / "dev.json"
+        facts = {"pid": os.getpid(), "simulated_aws": self.simulated_aws, "web": self.web}
+        fresh = state.with_name(f".dev.json.{secrets.token_hex(4)}")
+        fresh.write_text(json.dumps(facts) + "\n", "utf-8")
+        fresh.replace(state)
+        stack.callback(state.unlink, missing_ok=True)
+        flows = len(list(self.project.flows.glob("*.json")))
+        lines = [
+            "CloudFlow is running. Ctrl-C stops it.",
+            f"  Web UI         {self.web}",
+            f"  Flows          {_short(self.project.flows)} ({flows}; changes are seen at once)",
+            f"  Logs           {_short(self.project.state / 'logs')}",
+        ]
+        if self.simulated_aws:
+            lines.insert(2, f"  Simulated AWS  {self.simulated_aws}")
+        for line in lines:
+            self._say(line)
+
+    def watch(self, told: threading.Event) -> None:
+        """Wait until told to stop."""
+        while not told.wait(0.3):
+            self._check()
+
+    def stop(self) -> None:
+        """Stop everything that was started."""
+        self._say("Stopping …")
+        processes.stop(self.children, _PATIENCE)
+        shutil.rmtree(self._runtime, ignore_errors=True)
+
+    @staticmethod
+    def _say(line: str) -> None:
+        with suppress(BrokenPipeError, OSError):
+            # A terminal that is gone (SIGHUP) must not keep anything from being stopped.
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+
+@contextmanager
+def _signals(told: threading.Event) -> Generator[None]:
+    """Note the signals that stop; a second one kills at once what is still there."""
+
+    def stop(_number: int, _frame: object) -> None:
+        told.set()
+
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {name: signal.signal(name, stop) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+@contextmanager
+def _only_one(project: Project) -> Generator[None]:
+    """Let one `cloudflow dev` run in a project."""
+    project.state.mkdir(parents=True, exist_ok=True)
+    with (project.state / "dev.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DevError(f"it runs already for this project{_where(project)}.") from None
+        yield
+
+
+def _where(project: Project) -> str:
+    try:
+        facts: dict[str, Any] = json.loads((project.state / "dev.json").read_text("utf-8"))
+        return f": {facts['web']} (process {facts['pid']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _address(host: str, port: int) -> tuple[str, int]:
+    """Return the address to listen on, with a free port for 0.
+
+    Raises:
+        DevError: It is not one of this machine alone, or somebody else listens there.
+    """
+    name = "127.0.0.1" if host == "localhost" else host
+    try:
+        loopback = ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise DevError(
+            f"`{host}` is an address that others can reach, and the web UI asks for no login: "
+            "whoever opens it can start flows with your credentials. Leave it on 127.0.0.1 and "
+            "reach it by `ssh -L`, or through a proxy that asks for a login."
+        )
+    family = socket.AF_INET6 if ":" in name else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((name, port))
+        except OSError as error:
+            raise DevError(
+                f"port {port} of {host} cannot be used ({error.strerror}). Name another with "
+                "`--port`; `--port 0` takes any that is free."
+            ) from None
+        return name, probe.getsockname()[1]
+
+
+def _accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+_LOADED = """{ workspaceOrError { ... on Workspace { locationEntries {
+  loadStatus locationOrLoadError { __typename } } } } }"""
+_RELOAD = """mutation($name: String!) { reloadRepositoryLocation(repositoryLocationName: $name) {
+  __typename } }"""
+
+
+def _shows_flows(web: str) -> bool:
+    """Return whether the web UI answers and has loaded the flows."""
+    try:
+        workspace = _ask(web, _LOADED)["workspaceOrError"]
+        entries: list[Any] = workspace["locationEntries"]
+        if any(_failed(entry) for entry in entries):
+            # It looked before the code server was there. It would look again, but in 10 s.
+            _ask(web, _RELOAD, {"name": LOCATION})
+            return False
+        return bool(entries) and all(entry["loadStatus"] == "LOADED" for entry in entries)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _failed(entry: Any) -> bool:
+    found = entry["locationOrLoadError"]
+    return bool(found) and found["__typename"] == "PythonError"
+
+
+def _ask(web: str, query: str, variables: dict[str, str] | None = None) -> Any:
+    body = json.dumps({"query": query, "variables": variables or {}}).encode()
+    request = urllib.request.Request(  # noqa: S310 - the address is ours
+        f"{web}/graphql", body, {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
+        return json.load(answer)["data"]
+
+
+def _short(path: Path) -> str:
+    with suppress(ValueError):
+        return str(path.relative_to(Path.cwd()))
+    return str(path)

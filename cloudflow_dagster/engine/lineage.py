@@ -1,0 +1,47 @@
+"""Which earlier runs a re-execution goes on from, as the records want to know it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from cloudflow_dagster.engine import names, tags
+from cloudflow_dagster.runtime.record import Ancestor
+
+_RESUME = "dagster/is_resume_retry"
+_LONGEST_LINE = 1_000
+"""A line of re-executions cannot be a circle, but storage could be damaged."""
+
+
+def lineage_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[Ancestor, ...]:
+    """Return the runs that this one and its ancestors did again, the nearest first."""
+    line: list[Ancestor] = []
+    current: dg.DagsterRun | None = run
+    while current is not None and len(line) < _LONGEST_LINE:
+        ancestor = _ancestor(current)
+        if ancestor is None:
+            break
+        line.append(ancestor)
+        current = instance.get_run_by_id(ancestor.run_id)
+    return tuple(line)
+
+
+def _ancestor(run: dg.DagsterRun) -> Ancestor | None:
+    keys = run.step_keys_to_execute
+    parent = run.parent_run_id or run.tags.get(tags.FROM_RUN)
+    if parent is None:
+        return None
+    if keys is None:
+        return Ancestor(parent)
+    reran = frozenset(names.node_of(key)[0] for key in keys)
+    return Ancestor(parent, reran, run.tags.get(_RESUME) == "true" or _inside_loops(keys))
+
+
+def _inside_loops(keys: Sequence[str]) -> bool:
+    """Return whether a loop is gone on with whose first step, which makes the items, is not."""
+    chosen = set(keys)
+    return any(
+        part and names.step_key(node) not in chosen
+        for node, part in (names.node_of(key) for key in chosen)
+    )

@@ -1,0 +1,93 @@
+"""Processes that belong to this one: they are stopped with it, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+_LAST_LINES = 15
+
+
+@dataclass(frozen=True)
+class Child:
+    """A process of ours.
+
+    Attributes:
+        name: For people.
+        process: The process, leader of a group of its own.
+        log: Where its output goes.
+    """
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended by itself."""
+        return self.process.poll() is not None
+
+    def last_words(self) -> str:
+        """Return the end of its output."""
+        try:
+            lines = self.log.read_text("utf-8", errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "\n".join(f"    {line}" for line in lines[-_LAST_LINES:])
+
+
+def start(
+    name: str, command: Sequence[str], *, logs: Path, environment: Mapping[str, str], folder: Path
+) -> Child:
+    """Start a process that ends with this one, even if this one is killed with signal 9 (Linux).
+
+    Args:
+        name: For people, and of the log.
+        command: The program and its arguments.
+        logs: The folder of the log.
+        environment: What it finds in its environment, beside what this process has.
+        folder: Its current directory.
+    """
+    logs.mkdir(parents=True, exist_ok=True)
+    log = logs / f"{name.replace(' ', '_')}.log"
+    lifeline = [sys.executable, "-m", "cloudflow_dagster.engine.lifeline", str(os.getpid())]
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - the command is ours
+            [*lifeline, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **environment},
+            cwd=folder,
+            start_new_session=True,
+        )
+    return Child(name, process, log)
+
+
+def stop(children: Iterable[Child], patience: float) -> None:
+    """Stop processes and all that they started, one after the other, the last started first.
+
+    Args:
+        children: In the order in which they were started.
+        patience: Seconds that each has before it is killed.
+    """
+    for child in reversed(list(children)):
+        _signal(child, signal.SIGTERM)
+        give_up = time.monotonic() + patience
+        while not child.ended and time.monotonic() < give_up:
+            time.sleep(0.05)
+        # What is left of the group: the process itself, or what it has left behind.
+        _signal(child, signal.SIGKILL)
+        child.process.wait()
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.process.pid, number)

@@ -1,0 +1,172 @@
+"""Runs a flow for the CLI: a real Dagster run on the project's instance, told while it goes on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import dagster as dg
+
+from cloudflow_dagster.engine import names, tags
+from cloudflow_dagster.engine.flow_runs import FlowRun, run_to_end
+from cloudflow_dagster.engine.instance import open_instance
+from cloudflow_dagster.engine.jobs import job_for
+from cloudflow_dagster.engine.params import ParamsError, start_of
+from cloudflow_dagster.engine.run_resource import records_of
+from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.nodes.spec import Behaviour, Kind
+from cloudflow_dagster.plan import Plan, Step
+from cloudflow_dagster.project import Project
+from cloudflow_dagster.providers import catalogue
+from cloudflow_dagster.runtime.only import check_only
+from cloudflow_dagster.runtime.record import Ancestor, Record, RecordKey
+from cloudflow_dagster.runtime.records import SqliteRecords
+
+
+class CannotStart(Exception):  # noqa: N818 - it says what it means
+    """The run cannot start; the message says why and what to do."""
+
+
+class OnEvent(Protocol):
+    """Is told what becomes of the nodes."""
+
+    def __call__(self, node: str, status: str, seconds: float, detail: str = "") -> None:
+        """Take note: `success`, `failure`, `skipped`, or `retry`."""
+        ...
+
+
+def run_flow(
+    project: Project,
+    plan: Plan,
+    *,
+    params: Mapping[str, Json] | None = None,
+    pinned: bool = False,
+    only: str | None = None,
+    earlier: str | None = None,
+    on_event: OnEvent | None = None,
+) -> dict[str, Json]:
+    """Run a flow to its end in this process. Ctrl-C cancels the run.
+
+    Args:
+        project: The project; its instance keeps the run.
+        plan: The flow's plan.
+        params: The flow's params.
+        pinned: Whether pins stand for the nodes' work.
+        only: Id of the one node to run.
+        earlier: With `only`: id of the run that gives what is not pinned.
+        on_event: Is told what becomes of the nodes.
+
+    Returns:
+        `{run_id, status, result, nodes}`.
+
+    Raises:
+        CannotStart: The params do not fit, or what the one node needs is missing.
+    """
+    config: dict[str, Any] = {"params": dict(params or {})}
+    if pinned:
+        config["pinned"] = True
+    with open_instance(project) as instance:
+        _check_params(project, plan, config)
+        if earlier and instance.get_run_by_id(earlier) is None:
+            raise CannotStart(f"There is no run `{earlier}`.")
+        if only:
+            _check_only(project, plan, only, earlier)
+        marks = {tags.ONLY: only} if only else {}
+        if earlier:
+            marks[tags.FROM_RUN] = earlier
+        run = FlowRun(
+            plan=plan,
+            job=job_for(plan, project),
+            config=config,
+            tags=marks,
+            steps=_keys(plan.step(only)) if only else None,
+            listed=Path(plan.file).resolve().parent == project.flows.resolve(),
+        )
+        if on_event is not None:
+            progress = _Progress(project, plan, on_event)
+            run = replace(run, on_start=progress.start, on_event=progress.event)
+        return run_to_end(project, instance, run)
+
+
+def _check_params(project: Project, plan: Plan, config: Mapping[str, Json]) -> None:
+    try:
+        start_of(plan, config, catalogue(), time="", variables=project.variables)
+    except ParamsError as error:
+        raise CannotStart(str(error)) from None
+
+
+def _check_only(project: Project, plan: Plan, only: str, earlier: str | None) -> None:
+    lineage = (Ancestor(earlier, frozenset({only})),) if earlier else ()
+    try:
+        with records_of(project, "not a run", lineage) as records:
+            check_only(plan, only, records)
+    except NodeError as error:
+        raise CannotStart(error.message) from None
+
+
+def _keys(step: Step) -> list[str]:
+    """Return the keys of the steps that a node is executed by."""
+    key = names.step_key(step.id)
+    if step.behaviour is Behaviour.LOOP and not step.disabled:
+        return [key, f"{names.item_op(step.id)}[?]", names.done_op(step.id)]
+    return [key]
+
+
+@dataclass
+class _Progress:
+    """Makes what people want to know of Dagster's events."""
+
+    project: Project
+    plan: Plan
+    tell: OnEvent
+    _started: dict[str, float] = field(default_factory=dict[str, float])
+    _failed_loops: set[str] = field(default_factory=set[str])
+    _records: SqliteRecords | None = None
+
+    def start(self, run: dg.DagsterRun) -> None:
+        self._records = records_of(self.project, run.run_id)
+
+    def event(self, event: dg.DagsterEvent) -> None:
+        if event.step_key is None:
+            return
+        node, part = names.node_of(event.step_key)
+        match event.event_type:
+            case dg.DagsterEventType.STEP_START:
+                self._started.setdefault(node, time.monotonic())
+            case dg.DagsterEventType.STEP_UP_FOR_RETRY:
+                self._tell(node, "retry")
+            case dg.DagsterEventType.STEP_SKIPPED if part == "":
+                self.tell(node, "skipped", 0)
+            case dg.DagsterEventType.STEP_SUCCESS if self._ends(node, part):
+                self._tell(node)
+            case dg.DagsterEventType.STEP_FAILURE if node not in self._failed_loops:
+                self._failed_loops.add(node)
+                self._tell(node, "failure")
+            case _:
+                pass
+
+    def _ends(self, node: str, part: str) -> bool:
+        step = self.plan.step(node)
+        loop = step.behaviour is Behaviour.LOOP and not step.disabled
+        return part == ("done" if loop else "")
+
+    def _tell(self, node: str, status: str | None = None) -> None:
+        seconds = time.monotonic() - self._started.get(node, time.monotonic())
+        record = self._records.read(RecordKey(node)) if self._records else None
+        shown = status or (record.status if record else "success")
+        self.tell(node, shown, seconds, " ".join(self._details(node, record)))
+
+    def _details(self, node: str, record: Record | None) -> Iterator[str]:
+        if record is None:
+            return
+        step = self.plan.step(node)
+        if record.error:
+            yield f"{record.error['code']}: {record.error['message']}"
+            if step.catches:
+                yield "(caught)"
+        elif step.kind is Kind.CONDITION and record.ports:
+            yield f"→ {', '.join(record.ports)}"

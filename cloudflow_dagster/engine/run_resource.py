@@ -1,0 +1,103 @@
+"""The resource `cloudflow`: the run as its steps see it, one for each run and process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from cloudflow_dagster.engine import stops, tags
+from cloudflow_dagster.engine.children import DagsterChildRuns
+from cloudflow_dagster.engine.lineage import lineage_of
+from cloudflow_dagster.engine.params import start_of
+from cloudflow_dagster.plan import Plan
+from cloudflow_dagster.project import Project
+from cloudflow_dagster.providers import catalogue
+from cloudflow_dagster.runtime.record import Ancestor, RunFacts
+from cloudflow_dagster.runtime.records import SqliteRecords
+from cloudflow_dagster.runtime.redaction import Redactor
+from cloudflow_dagster.runtime.run import Run
+
+
+def run_resource(plan: Plan, project: Project) -> dg.ResourceDefinition:
+    """Return the resource through which the ops of a flow's job find their run."""
+
+    def open_run(init: dg.InitResourceContext) -> Iterator[Run]:
+        if init.run is None or init.instance is None:
+            raise RuntimeError("A flow's steps need a Dagster run.")
+        dagster_run = init.run
+        lineage = lineage_of(init.instance, dagster_run)
+        with records_of(project, dagster_run.run_id, lineage) as records:
+            facts = records.load_run()
+            if facts is None:
+                facts = _facts(plan, project, records, init.instance, dagster_run)
+                records.save_run(facts)
+            redactor = Redactor()
+            quiet = project.credentials.listen(redactor.add)
+            run = Run(
+                plan=plan,
+                id=dagster_run.run_id,
+                started_at=facts.started_at,
+                attempt=facts.attempt,
+                params=facts.params,
+                trigger_node=facts.trigger_node,
+                event=facts.event,
+                variables=project.variables,
+                project=project,
+                registry=catalogue(),
+                records=records,
+                secrets=project.secrets.for_run(redactor.add),
+                redactor=redactor,
+                files=project.state / "files" / dagster_run.run_id,
+                children=DagsterChildRuns(project, init.instance, dagster_run),
+                pinned=bool(dagster_run.run_config.get("pinned", False)),
+                only=dagster_run.tags.get(tags.ONLY),
+                stop=stops.stop_event(dagster_run.run_id),
+            )
+            try:
+                run.hide_known_secrets()
+                yield run
+            finally:
+                quiet()
+
+    return dg.ResourceDefinition(
+        resource_fn=open_run, description="The run: params, event, records, credentials."
+    )
+
+
+def records_of(project: Project, run_id: str, lineage: tuple[Ancestor, ...] = ()) -> SqliteRecords:
+    """Return the records of a run."""
+    return SqliteRecords(project.state / "records.sqlite", run_id, lineage=lineage)
+
+
+def _facts(
+    plan: Plan,
+    project: Project,
+    records: SqliteRecords,
+    instance: dg.DagsterInstance,
+    dagster_run: dg.DagsterRun,
+) -> RunFacts:
+    """Work out what is fixed for this run; a re-execution takes it from the run it does again."""
+    parent = dagster_run.parent_run_id
+    again = records.load_run(parent) if parent else None
+    started_at = again.started_at if again else _started_at(instance, dagster_run)
+    given = dict(dagster_run.run_config)
+    if again and given.get("event") is None and given.get("trigger") in {None, again.trigger_node}:
+        given |= {"event": again.event, "trigger": again.trigger_node}
+    start = start_of(plan, given, catalogue(), time=started_at, variables=project.variables)
+    return RunFacts(
+        flow=plan.flow,
+        started_at=started_at,
+        attempt=again.attempt + 1 if again else 1,
+        params=start.params,
+        trigger_node=start.trigger,
+        event=start.event,
+    )
+
+
+def _started_at(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    record = instance.get_run_record_by_id(run.run_id)
+    if record is None or record.start_time is None:
+        return datetime.now(UTC).isoformat()
+    return datetime.fromtimestamp(record.start_time, UTC).isoformat()
