@@ -14,6 +14,8 @@ from cloudflow_dagster.nodes.spec import NodeType
 BROKEN_SOURCE = "CF6900"
 """Code of the warning that a package's node types cannot be used."""
 
+_LONGEST_ID = 200
+
 T = TypeVar("T")
 
 
@@ -107,6 +109,8 @@ class Registry:
 
     def suggest(self, id: str) -> str | None:
         """Return a sentence with the id that was probably meant by one that does not exist."""
+        if len(id) > _LONGEST_ID:  # comparing takes time by the square of the length
+            return None
         small: list[str] = []
         candidates: list[str] = []
         for source in self._sources():

@@ -114,6 +114,11 @@ def test_a_large_source_suggests_by_itself_and_small_ones_are_compared() -> None
     assert registry.suggest("something.else") is None
 
 
+def test_an_id_of_absurd_length_is_compared_with_nothing() -> None:
+    registry = Registry(Many("large", node_type("big.one")))
+    assert registry.suggest("big." + "x" * 1_000_000) is None
+
+
 def test_a_search_can_keep_to_one_family() -> None:
     registry = Registry(Few("few", node_type("logic.two")), Many("large", node_type("big.two")))
     assert {each.id for each in registry.search("two")} == {"logic.two", "big.two"}
