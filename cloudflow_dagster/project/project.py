@@ -13,7 +13,7 @@ from cloudflow_dagster.credentials.spec import AwsSpec
 from cloudflow_dagster.diagnostics.model import Diagnostic, Diagnostics, FlowError, Location
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.project.check import ProjectFile, check_project_file
-from cloudflow_dagster.project.rules import LITERAL_SECRET, UNREADABLE
+from cloudflow_dagster.project.rules import LITERAL_SECRET, SECRET_IN_VARIABLE, UNREADABLE
 from cloudflow_dagster.project.settings import Settings
 from cloudflow_dagster.project.source import MAX_BYTES, YamlDocument, read_yaml
 from cloudflow_dagster.simulator.discover import discover
@@ -26,8 +26,8 @@ class ProjectError(FlowError):
 
     Attributes:
         diagnostics: Why, with places.
-        sources: The file's text by its name, for showing the lines in question; secrets that stand
-            in it are blotted out.
+        sources: The file's text by its name, for showing the lines in question instead of the
+            file's own: secrets that stand in it are blotted out, and all of it if it is no YAML.
     """
 
     def __init__(self, diagnostics: tuple[Diagnostic, ...], sources: Mapping[str, str]) -> None:
@@ -47,6 +47,7 @@ class Project:
         variables: What flows read as `vars`.
         settings: What it allows and prefers.
         diagnostics: Warnings about its file, placed.
+        sources: As in `ProjectError`.
     """
 
     root: Path
@@ -56,6 +57,7 @@ class Project:
     variables: Mapping[str, Json] = field(default_factory=dict[str, Json])
     settings: Settings = field(default_factory=Settings)
     diagnostics: tuple[Diagnostic, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def flows(self) -> Path:
@@ -97,7 +99,7 @@ def find_project(start: Path | str = ".") -> Project:
         credentials={"sim": AwsSpec(provider="aws", simulated=True, region="us-east-1")},
         defaults={"aws": "sim"},
     )
-    return _open(here, None, contents, ())
+    return _open(here, None, contents)
 
 
 def load_project(file: Path) -> Project:
@@ -122,15 +124,18 @@ def load_project(file: Path) -> Project:
     document = read_yaml(content, shown, found)
     contents = check_project_file(document.data, shown, found)
     placed = tuple(document.place(found))
+    sources = {shown: _blotted(document, placed)}
     if found.failed:
-        # Of a file that is not YAML nobody knows which of its lines hold a secret.
-        readable = document.data is not None
-        raise ProjectError(placed, {shown: _blotted(document, placed)} if readable else {})
-    return _open(file.parent, file, contents, placed)
+        raise ProjectError(placed, sources)
+    return _open(file.parent, file, contents, placed, sources)
 
 
 def _open(
-    root: Path, file: Path | None, contents: ProjectFile, diagnostics: tuple[Diagnostic, ...]
+    root: Path,
+    file: Path | None,
+    contents: ProjectFile,
+    diagnostics: tuple[Diagnostic, ...] = (),
+    sources: Mapping[str, str] | None = None,
 ) -> Project:
     values = SecretValues()
 
@@ -160,6 +165,7 @@ def _open(
         variables=contents.variables,
         settings=contents.settings,
         diagnostics=diagnostics,
+        sources=sources or {},
     )
 
 
@@ -172,10 +178,13 @@ def _shown(file: Path) -> str:
 
 def _blotted(document: YamlDocument, diagnostics: tuple[Diagnostic, ...]) -> str:
     """Return the file's text with the secrets that stand in it blotted out, same in length."""
+    if document.data is None:
+        # Of a file that is not YAML nobody knows which of its lines hold a secret.
+        return ""
     text = document.text
     for found in diagnostics:
-        if found.code == LITERAL_SECRET.code:
-            span = document.span(found.at)
+        if found.code in {LITERAL_SECRET.code, SECRET_IN_VARIABLE.code}:
+            span = document.values.get(found.at.pointer.parts) or document.span(found.at)
             hidden = "".join(c if c in "\r\n" else "*" for c in text[span.start : span.end])
             text = text[: span.start] + hidden + text[span.end :]
     return text

@@ -215,7 +215,8 @@ def test_a_secret_that_breaks_the_yaml_is_not_repeated(value: str, tmp_path: Pat
     (tmp_path / "cloudflow.yaml").write_text(f"secrets:\n  hook: {value}\n")
     with pytest.raises(ProjectError) as caught:
         find_project(tmp_path)
-    assert CANARY not in repr((caught.value.diagnostics, str(caught.value), caught.value.sources))
+    assert CANARY not in repr((caught.value.diagnostics, str(caught.value)))
+    assert list(caught.value.sources.values()) == [""]
 
 
 def test_a_variable_named_like_a_secret_is_a_warning(tmp_path: Path) -> None:
@@ -224,6 +225,9 @@ def test_a_variable_named_like_a_secret_is_a_warning(tmp_path: Path) -> None:
     assert warning.severity is Severity.WARNING
     assert "`db_password`" in warning.message
     assert project.variables["db_password"] == "x"
+    assert list(project.sources.values()) == [
+        "variables: {db_password: *, passport: y, token_url: z}"
+    ]
 
 
 def test_a_secret_that_its_own_credential_needs_may_come_by_another_credential(
