@@ -5,7 +5,6 @@ Every pass collects what it finds and goes on as far as it can; the way ends onc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +13,7 @@ from cloudflow_dagster.compiler.checks import CHECKS
 from cloudflow_dagster.compiler.graph import Graph
 from cloudflow_dagster.compiler.planning import plan_flow
 from cloudflow_dagster.compiler.resolve import resolve_flow
+from cloudflow_dagster.compiler.salvage import salvage
 from cloudflow_dagster.compiler.siblings import Sibling, Siblings
 from cloudflow_dagster.compiler.subject import Subject
 from cloudflow_dagster.compiler.texts import Text
@@ -147,20 +147,26 @@ def _siblings(project: Project | None, parsed: _Parsed) -> Siblings | None:
 def _compile(
     parsed: _Parsed, project: Project | None, registry: Registry, siblings: Siblings | None
 ) -> Compiled:
-    graph: Graph | None = None
-    texts: Iterable[Text] = ()
+    checked: Subject | None = None
     if parsed.flow is not None:
         graph = resolve_flow(parsed.flow, id=parsed.id, file=parsed.file, registry=registry)
-        subject = Subject(graph, registry, project, siblings, parsed.found)
-        for check in CHECKS:
-            check(subject)
-        texts = subject.texts
+        checked = _check(Subject(graph, registry, project, siblings, parsed.found))
+    elif (rest := salvage(parsed.document.data, parsed.found)) is not None:
+        graph = resolve_flow(rest.flow, id=None, file=parsed.file, registry=registry)
+        found = _check(Subject(graph, registry, project, siblings)).found
+        parsed.found.extend(rest.certain(found))
     return Compiled(
         file=parsed.file,
         flow_id=parsed.id,
         document=parsed.document,
         flow=parsed.flow,
-        graph=graph,
-        texts=tuple(texts),
+        graph=checked.graph if checked else None,
+        texts=tuple(checked.texts) if checked else (),
         diagnostics=tuple(parsed.document.place(parsed.found)) if parsed.found.items else (),
     )
+
+
+def _check(subject: Subject) -> Subject:
+    for check in CHECKS:
+        check(subject)
+    return subject

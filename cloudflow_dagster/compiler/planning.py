@@ -8,7 +8,7 @@ from typing import Any
 from cloudflow_dagster.compiler.graph import Graph, Link, Vertex
 from cloudflow_dagster.compiler.texts import Text
 from cloudflow_dagster.flow.model import Json
-from cloudflow_dagster.nodes.spec import Behaviour, NodeType
+from cloudflow_dagster.nodes.spec import Behaviour, Carries, NodeType
 from cloudflow_dagster.plan import Input, Plan, Step
 
 
@@ -91,7 +91,7 @@ class _Steps:
             first_port=vertex.outputs[0].name,
             reads=self.reads(vertex),
             secrets=self.secrets(vertex),
-            permissions=node_type.permissions,
+            permissions=() if node.disabled else node_type.permissions,
             loops=self.graph.around[node.id],
             body=tuple(self.made[id] for id in body),
             ends=tuple(self.graph.ends(body)),
@@ -136,10 +136,13 @@ def _behaviour(vertex: Vertex, node_type: NodeType) -> Behaviour:
 def _input(link: Link) -> Input:
     assert link.source is not None  # noqa: S101 - a graph without errors
     assert link.port is not None  # noqa: S101 - a graph without errors
+    carries = link.port.carries
+    if carries is Carries.ITEM and not link.enters_loop:
+        carries = Carries.OUTPUT  # A disabled loop hands on what came in, once.
     return Input(
         source=link.source.id,
         source_port=link.port.name,
-        carries=link.port.carries,
+        carries=carries,
         field=link.field,
     )
 

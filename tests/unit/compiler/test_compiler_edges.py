@@ -278,3 +278,23 @@ def test_everything_wrong_is_reported_at_once_in_the_order_of_the_file(tmp_path:
     assert None not in lines
     assert lines == sorted(line for line in lines if line is not None)
     assert result.plan is None
+
+
+def test_a_part_of_the_wrong_shape_does_not_hide_what_is_wrong_elsewhere(tmp_path: Path) -> None:
+    lines = found(
+        tmp_path,
+        node("snapshot", "aws.ec2.create_snapshot", confg={"VolumeId": "v"}),
+        node("other", "aws.ec2.create_snapshoot", config={}),
+        value("sum", "{{ $summ([1]) & params.anything & nodes.snapshot.SnapshotI }}"),
+        to=["snapshot > sum"],
+        params={"anything": {"type": "string"}},
+        colour="red",
+    )
+    assert sorted(line.split(" ")[:2] for line in lines) == [
+        ["CF1002", "/colour"],
+        ["CF1002", "/nodes/0/confg"],
+        ["CF1008", "/params"],
+        ["CF1011", "/nodes/1/type"],
+        ["CF4003", "/nodes/2/config/value@3"],
+        ["CF4015", "/nodes/2/config/value@49"],
+    ]

@@ -10,7 +10,7 @@ import pytest
 from tests.unit.compiler.compiling import compiled, flow, found, loop, node, value
 
 VOLUMES = node("volumes", "aws.ec2.describe_volumes")
-PARAMS = {
+PARAMS: dict[str, Any] = {
     "type": "object",
     "properties": {
         "env": {"type": "string", "default": "dev"},
