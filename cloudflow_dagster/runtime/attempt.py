@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from cloudflow_dagster.flow.model import Json
@@ -71,6 +72,9 @@ def log_of(frame: Frame, step: Step, log: CallLog) -> RedactedLog:
 class StepCall:
     """The surroundings of one attempt; see `nodes.call.Call`."""
 
+    token: str
+    files: Path
+
     def __init__(
         self,
         frame: Frame,
@@ -89,9 +93,21 @@ class StepCall:
         self.deadline = deadline
         self.region = step.region
         self.settings = frame.run.project.settings
-        self.token = token_of(frame, step, round_)
-        self.files = frame.run.files
-        self.files.mkdir(parents=True, exist_ok=True)
+        self._round = round_
+
+    def __getattr__(self, name: str) -> Any:
+        """Make what only few handlers ask for."""
+        match name:
+            case "token":
+                self.token = token_of(self._frame, self._step, self._round)
+                return self.token
+            case "files":
+                folder = self._frame.run.files
+                folder.mkdir(parents=True, exist_ok=True)
+                self.files = folder
+                return folder
+            case _:
+                raise AttributeError(name)
 
     @cached_property
     def input(self) -> Json:

@@ -18,6 +18,29 @@ Path = tuple[str | int, ...]
 _BUDGET = 100_000
 """Values that are looked at; what comes after them is left to the handler."""
 
+_BOUNDS = (
+    ("minimum", "at least", operator.lt),
+    ("maximum", "at most", operator.gt),
+    ("exclusiveMinimum", "more than", operator.le),
+    ("exclusiveMaximum", "less than", operator.ge),
+)
+_ASKING = frozenset(
+    {
+        "type",
+        "properties",
+        "additionalProperties",
+        "required",
+        "items",
+        "anyOf",
+        "oneOf",
+        "enum",
+        "const",
+        *(limit for limit, _, _ in _BOUNDS),
+        *("minLength", "maxLength", "minItems", "maxItems"),
+    }
+)
+"""Keywords that ask for anything here."""
+
 
 def find_misfits(
     value: Json, schema: Mapping[str, Any], *, values: bool = True
@@ -46,7 +69,7 @@ class _Fitting:
 
     def apply(self, value: Any, schema: Schema, path: Path) -> Iterator[tuple[Path, str]]:
         self._left -= 1
-        if callable(value) or self._left < 0:
+        if self._left < 0 or schema.data.keys().isdisjoint(_ASKING) or callable(value):
             return
         choices = list(schema.choices())
         if len(choices) == 1:
@@ -113,14 +136,6 @@ def _limits(value: Any, schema: Mapping[str, Any], path: Path) -> Iterator[tuple
         yield from _sizes(len(value), schema, path, "Length", "characters")
     if isinstance(value, list):
         yield from _sizes(len(cast("list[Json]", value)), schema, path, "Items", "entries")
-
-
-_BOUNDS = (
-    ("minimum", "at least", operator.lt),
-    ("maximum", "at most", operator.gt),
-    ("exclusiveMinimum", "more than", operator.le),
-    ("exclusiveMaximum", "less than", operator.ge),
-)
 
 
 def _sizes(

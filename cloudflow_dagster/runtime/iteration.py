@@ -200,7 +200,7 @@ def _result(frame: Frame, loop: Step) -> Record:
         if record.status == "failure" and unhandled(step, record):
             return Record("failure", error=record.error, attempts=record.attempts)
     ran = {end: record for end in loop.ends if (record := frame.own[end]).has_output}
-    if len(loop.ends) != 1:
+    if len(loop.ends) > 1:
         output = {end: record.output for end, record in ran.items()}
         return Record("success", source=Given(to_text(output)), attempts=1)
     for record in ran.values():

@@ -129,7 +129,7 @@ class StoredLoop:
         marks = ", ".join("?" * len(self.runs))
         query = (
             f"SELECT COUNT(DISTINCT item) FROM records WHERE run IN ({marks}) AND node = ? "  # noqa: S608
-            "AND outer_items = ? AND status IN ('success', 'failure')"
+            "AND outer_items = ? AND item >= 0 AND status IN ('success', 'failure')"
         )
         with self.db.read() as connection:
             values = (*self.runs, self.place.node, self._inside)
