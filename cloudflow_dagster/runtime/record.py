@@ -66,13 +66,16 @@ class LoopOutput(Source, Protocol):
         ...
 
 
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))
+
+
 def to_text(value: Json) -> str:
     """Return JSON text in the form in which it is stored.
 
     Raises:
         ValueError, TypeError, RecursionError: It is not JSON.
     """
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 _UNREAD: Any = object()

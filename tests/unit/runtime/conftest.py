@@ -1,4 +1,4 @@
-"""A stage on which whole flows are played without an engine, with node types made for the purpose."""
+"""A stage on which whole flows are played without an engine, with node types of its own."""
 
 from __future__ import annotations
 

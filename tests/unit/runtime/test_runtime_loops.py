@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -465,7 +466,7 @@ class TestParts:
         ranges = ranges_of(count)
         assert len(ranges) == min(count, 500)
         assert sum(r.last - r.first + 1 for r in ranges) == count
-        assert all(a.last + 1 == b.first for a, b in zip(ranges, ranges[1:], strict=False))
+        assert all(a.last + 1 == b.first for a, b in pairwise(ranges))
         sizes = {r.last - r.first + 1 for r in ranges}
         assert not sizes or max(sizes) - min(sizes) <= 1
         assert [ItemRange.of(r.key) for r in ranges] == ranges

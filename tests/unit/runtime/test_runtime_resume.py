@@ -38,10 +38,10 @@ def loop_plan(stage: Any, **config: Any) -> Plan:
     )
 
 
-def resume(stage: Any, plan: Plan, log: Any, run_id: str, lineage: Any, nodes: str) -> Any:
+def resume(stage: Any, plan: Plan, log: Any, line: Any, *nodes: str) -> Any:
     """Execute some nodes again, as the engine does after a resumption."""
-    run = stage.run(plan, run_id, lineage)
-    for id in nodes.split():
+    run = stage.run(plan, f"r{len(line)}", line)
+    for id in nodes:
         execute_step(run, plan.step(id), 1, log)
     return run
 
@@ -55,7 +55,7 @@ def test_items_and_body_nodes_that_succeeded_are_not_run_again(stage: Any, log: 
     assert (first.done, second.done) == (["a", "b"], ["made a"])
     second.broken.clear()
     line = [("r0", frozenset({"each", "after"}), True)]
-    run = resume(stage, plan, log, "r1", line, "each after")
+    run = resume(stage, plan, log, line, "each", "after")
     # Item a was done, and of item b the first node; c had not begun.
     assert first.done == ["a", "b", "c"]
     assert second.done == ["made a", "made b", "made c"]
@@ -73,11 +73,11 @@ def test_a_resumption_may_fail_and_be_resumed_too(stage: Any, log: Any) -> None:
     stage.play(plan, "r0")
     cloud.broken = {"c"}
     nodes = frozenset({"each", "after"})
-    run = resume(stage, plan, log, "r1", [("r0", nodes, True)], "each")
+    run = resume(stage, plan, log, [("r0", nodes, True)], "each")
     assert summarise(plan, run.records)["nodes"]["each"]["status"] == "failure"
     cloud.broken = set()
     line = [("r1", nodes, True), ("r0", nodes, True)]
-    run = resume(stage, plan, log, "r2", line, "each after")
+    run = resume(stage, plan, log, line, "each", "after")
     assert cloud.done == ["a", "b", "c"]
     assert summarise(plan, run.records)["nodes"]["after"]["output"] == [
         "made made a",
@@ -94,7 +94,7 @@ def test_the_items_of_the_first_run_are_kept(stage: Any, log: Any) -> None:
     plan = loop_plan(stage, concurrency=1)
     stage.play(plan, "r0")
     cloud.broken = set()
-    run = resume(stage, plan, log, "r1", [("r0", None, True)], "make each")
+    run = resume(stage, plan, log, [("r0", None, True)], "make", "each")
     assert cloud.done == ["a", "b"]
     output = summarise(plan, run.records)["nodes"]["each"]["output"]
     assert output["results"] == ["made made a", "made made b"]
@@ -105,7 +105,7 @@ def test_doing_a_loop_again_on_purpose_does_everything_again(stage: Any, log: An
     stage.on |= {"first": cloud, "second": Cloud()}
     plan = loop_plan(stage)
     stage.play(plan, "r0")
-    resume(stage, plan, log, "r1", [("r0", frozenset({"each"}), False)], "each")
+    resume(stage, plan, log, [("r0", frozenset({"each"}), False)], "each")
     assert sorted(cloud.done) == ["a", "a", "b", "b", "c", "c"]
 
 
@@ -115,7 +115,7 @@ def test_with_collect_the_failed_items_alone_are_tried_again(stage: Any, log: An
     plan = loop_plan(stage, on_item_error="collect")
     stage.play(plan, "r0")
     cloud.broken = set()
-    run = resume(stage, plan, log, "r1", [("r0", frozenset({"each"}), True)], "each")
+    run = resume(stage, plan, log, [("r0", frozenset({"each"}), True)], "each")
     assert sorted(cloud.done) == ["a", "b", "c"]
     assert summarise(plan, run.records)["nodes"]["each"]["output"]["errors"] == []
 
@@ -161,7 +161,7 @@ def test_nested_loops_are_gone_on_with_too(stage: Any, log: Any) -> None:
     stage.play(plan, "r0")
     assert cloud.done == ["x1", "x2", "y1"]
     cloud.broken = set()
-    run = resume(stage, plan, log, "r1", [("r0", frozenset({"outer"}), True)], "outer")
+    run = resume(stage, plan, log, [("r0", frozenset({"outer"}), True)], "outer")
     assert cloud.done == ["x1", "x2", "y1", "y2"]
     output = summarise(plan, run.records)["nodes"]["outer"]["output"]
     assert [r["results"] for r in output["results"]] == [
@@ -185,7 +185,7 @@ def test_a_failure_that_was_caught_in_an_item_is_not_done_again(stage: Any, log:
     )
     stage.play(plan, "r0")
     risky.broken = last.broken = set()
-    run = resume(stage, plan, log, "r1", [("r0", frozenset({"each"}), True)], "each")
+    run = resume(stage, plan, log, [("r0", frozenset({"each"}), True)], "each")
     assert (risky.done, cure.done, last.done) == ([], ["a"], ["a"])
     assert stage.called("fine") == 0
     assert summarise(plan, run.records)["status"] == "success"
@@ -202,7 +202,7 @@ def test_nodes_that_are_not_run_again_give_what_they_gave(stage: Any, log: Any) 
     )
     stage.play(plan, "r0")
     cloud.broken = set()
-    run = resume(stage, plan, log, "r1", [("r0", frozenset({"b", "c"}), True)], "b c")
+    run = resume(stage, plan, log, [("r0", frozenset({"b", "c"}), True)], "b", "c")
     assert summarise(plan, run.records)["nodes"]["c"]["output"] == ["vol-1", "made x", 2]
     assert stage.called("a") == 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -37,9 +37,9 @@ class TestNames:
             {
                 "id": "a",
                 "config": {
-                    "value": "{{ [params.env, trigger.payload.size, vars.team, run.flow, run.id] }}",
+                    "value": "{{ [params.env, trigger.payload.size, vars.team, run.id] }}",
                     "at": "{{ run.started_at }}",
-                    "attempt": "{{ run.attempt }}",
+                    "attempt": "{{ run.attempt & run.flow }}",
                     "vars": "{{ $params.env & $vars.team }}",
                 },
             },
@@ -47,9 +47,9 @@ class TestNames:
             params={"type": "object", "properties": {"env": {"type": "string"}}},
         )
         played = stage.play(plan, "r1", params={"env": "dev"})
-        assert played.output("a") == ["dev", 3, "ops", "played", "r1"]
+        assert played.output("a") == ["dev", 3, "ops", "r1"]
         assert stage.calls[-1].config["at"] == "2026-11-23T07:00:00+00:00"
-        assert stage.calls[-1].config["attempt"] == 1
+        assert stage.calls[-1].config["attempt"] == "1played"
         assert stage.calls[-1].config["vars"] == "devops"
 
     def test_what_is_not_there_is_absent(self, stage: Any) -> None:
@@ -243,7 +243,7 @@ class TestTyped:
 
 
 class TestSchemas:
-    SCHEMA: dict[str, Any] = {
+    SCHEMA: ClassVar[dict[str, Any]] = {
         "type": "object",
         "properties": {
             "self": {"$ref": "#"},
