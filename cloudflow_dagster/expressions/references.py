@@ -164,10 +164,8 @@ def direct_path(tree: Node) -> tuple[str | int, ...] | None:
         case Path(steps=steps):
             direct = all(isinstance(_innermost(step), Name) for step in steps[1:])
             return plain_path(tree) if direct and direct_path(steps[0]) else None
-        case Filter(operand=Name() | Variable()) | Name() | Variable():
-            return plain_path(tree)
         case _:
-            return None
+            return plain_path(tree) if isinstance(_innermost(tree), Name | Variable) else None
 
 
 def _plain_step(node: Node) -> tuple[str | int, ...] | None:

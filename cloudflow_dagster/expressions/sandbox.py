@@ -120,12 +120,9 @@ class _Worker:
                 deadline += time.monotonic() - asked
                 self.send(json.dumps({"value": value}).encode(), deadline)
         except _Gone:
-            if self.process.wait(_START_LIMIT) == 0:
-                raise  # it was idle for long and ended just now
-            message = (
-                f"This expression needs more memory than it may use ({MEMORY_LIMIT >> 20} MB)."
-            )
-            raise ExpressionError(message, offset, "TooLarge") from None
+            if self.ended_by_itself():
+                raise  # it was idle for long, just now
+            raise _too_much_memory(offset) from None
         except TimeoutError:
             message = f"This expression took longer than {TIME_LIMIT:g} s."
             raise ExpressionError(message, offset, "Timeout") from None
@@ -171,6 +168,12 @@ class _Worker:
         if left <= 0 or not poll.poll(left * 1000):
             raise TimeoutError
 
+    def ended_by_itself(self) -> bool:
+        try:
+            return self.process.wait(1) == 0
+        except subprocess.TimeoutExpired:
+            return False
+
     @property
     def alive(self) -> bool:
         return self.process.poll() is None
@@ -197,8 +200,13 @@ def _result(answer: dict[str, Any], offset: int) -> Any:
     if "error" in answer:
         raise error_from_text(str(answer["error"]), offset)
     if "memory" in answer:
-        raise _Gone
+        raise _too_much_memory(offset)
     return answer["result"]
+
+
+def _too_much_memory(offset: int) -> ExpressionError:
+    message = f"This expression needs more memory than it may use ({MEMORY_LIMIT >> 20} MB)."
+    return ExpressionError(message, offset, "TooLarge")
 
 
 class _Pool:

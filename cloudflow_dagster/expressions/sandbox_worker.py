@@ -77,6 +77,8 @@ def _evaluate(jsonatapy: Any, request: dict[str, Any], output: int) -> dict[str,
     except MemoryError:
         raise
     except BaseException as error:
+        if "pointer is null" in str(error):  # the engine could not make an object
+            raise MemoryError from None
         return {"error": str(error)[:2000]}
     return {"result": result}
 
