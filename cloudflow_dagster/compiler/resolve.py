@@ -91,18 +91,22 @@ def _by_end(
     return {id: tuple(ends) for id, ends in found.items()}
 
 
+_NO_LOOPS = ("aws.", "azure.", "flow.", "gcp.", "generic.", "trigger.")
+"""What the id of a node type begins with that is no loop, even if there is no such type."""
+
+
 def _doubtful(graph: Graph) -> frozenset[str]:
-    """Return the nodes of which it is not certain what lies upstream of them.
+    """Return the nodes of which it is not certain what lies upstream of them or around them.
 
     An edge to a node that does not exist may have been meant for any other; then all are in
-    doubt. An edge from a node or a port that does not exist puts its target in doubt, and all that
-    follows.
+    doubt. An edge from a node that does not exist, or from a port that may have been meant to be a
+    loop's `item`, puts its target in doubt, and all that follows.
     """
     enabled = [link for link in graph.links if not link.edge.disabled]
     lost = any(link.target is None for link in enabled)
     if lost or graph.cycles or graph.trespasses:
         return frozenset(graph.vertices)
-    waiting = [link.target.id for link in enabled if link.target and link.port is None]
+    waiting = [link.target.id for link in enabled if link.target and _maybe_item(link)]
     doubtful: set[str] = set()
     while waiting:
         id = waiting.pop()
@@ -110,3 +114,13 @@ def _doubtful(graph: Graph) -> frozenset[str]:
             doubtful.add(id)
             waiting += [link.target.id for link in graph.out_of[id] if link.target]
     return frozenset(doubtful)
+
+
+def _maybe_item(link: Link) -> bool:
+    """Return whether an edge comes from nowhere, or from what may be a loop."""
+    source = link.source
+    if source is None:
+        return True
+    if source.type is None:
+        return not source.node.type.startswith(_NO_LOOPS)
+    return link.port is None and source.loop

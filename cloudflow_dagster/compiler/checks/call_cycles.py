@@ -14,8 +14,9 @@ CALL_CYCLE = Rule(
     code="CF5007",
     title="A flow reaches itself without a limit",
     explanation=(
-        "A flow that calls itself, directly or through others, would never end. With `max_depth` "
-        "on the call it may: so many runs of it may be inside each other."
+        "A flow that calls itself, directly or through others, might never end. With `max_depth` "
+        "it may: so many runs of it may be inside each other. Every call on the way round needs "
+        "it, because a run can start at any of the flows."
     ),
     wrong="""{"version": 1, "id": "countdown", "nodes": [
   {"id": "again", "type": "flow.call", "config": {"flow": "countdown"}}
@@ -27,7 +28,7 @@ CALL_CYCLE = Rule(
 
 
 def check_call_cycles(subject: Subject) -> None:
-    """Report each call, without a limit, from which calls without a limit lead back here."""
+    """Report each call, without a limit, from which calls lead back here."""
     graph, siblings = subject.graph, subject.siblings
     if siblings is None or graph.id is None:
         return
@@ -55,17 +56,16 @@ def _way(start: str, end: str, siblings: Siblings) -> list[str]:
                 way.insert(0, before)
             return way
         sibling = siblings.get(id)
-        for following in _unlimited(sibling.flow) if sibling and sibling.flow else ():
+        for following in _called(sibling.flow) if sibling and sibling.flow else ():
             if following not in came_from:
                 came_from[following] = id
                 waiting.append(following)
     return []
 
 
-def _unlimited(flow: Flow) -> Iterator[str]:
-    """Yield the flows that a flow calls without a limit; there is no catalogue to ask here."""
+def _called(flow: Flow) -> Iterator[str]:
+    """Yield the flows that a flow calls; there is no catalogue to ask here."""
     for node in flow.nodes:
         called = node.config.get("flow")
-        limited = node.config.get("max_depth") is not None
-        if node.type == "flow.call" and not (node.disabled or limited) and isinstance(called, str):
+        if node.type == "flow.call" and not node.disabled and isinstance(called, str):
             yield called

@@ -74,7 +74,7 @@ def _delivers(link: Link, dead: set[str]) -> bool:
     source = link.source
     if source is None or source.id in dead:
         return False
-    if not source.node.disabled or source.type is None:
+    if not source.node.disabled or link.port is None:
         return True
     return not source.trigger and link.port is source.outputs[0]
 

@@ -220,15 +220,18 @@ def test_a_flow_is_found_by_its_written_id(tmp_path: Path) -> None:
     assert alone.diagnostics == ()
 
 
-def test_flows_that_reach_each_other_need_a_limit_somewhere(tmp_path: Path) -> None:
+def test_flows_that_reach_each_other_need_a_limit_on_every_call(tmp_path: Path) -> None:
     there = flow(node("call", "flow.call", config={"flow": "other"}))
     back = flow(node("call", "flow.call", config={"flow": "example"}))
     result = compiled(tmp_path, there, other=back)
     assert [(d.code, d.message) for d in result.diagnostics] == [
         ("CF5007", "The flow reaches itself: `example` → `other` → `example`.")
     ]
-    limited = flow(node("call", "flow.call", config={"flow": "example", "max_depth": 3}))
-    assert compiled(tmp_path, there, other=limited).diagnostics == ()
+    limited_back = flow(node("call", "flow.call", config={"flow": "example", "max_depth": 3}))
+    half = compiled(tmp_path, there, other=limited_back)
+    assert [d.code for d in half.diagnostics] == ["CF5007"]
+    limited = flow(node("call", "flow.call", config={"flow": "other", "max_depth": 3}))
+    assert compiled(tmp_path, limited, other=limited_back).diagnostics == ()
     disabled = flow(node("call", "flow.call", config={"flow": "example"}, disabled=True))
     assert compiled(tmp_path, there, other=disabled).diagnostics == ()
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cloudflow_dagster.compiler.json_types import is_list, is_object
 from cloudflow_dagster.compiler.pipeline import compile_project
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project, find_project
@@ -36,9 +37,9 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     if path:
         yield path
     children: Any = ()
-    if isinstance(value, dict):
+    if is_object(value):
         children = value.items()
-    elif isinstance(value, list):
+    elif is_list(value):
         children = enumerate(value)
     for key, child in children:
         yield from places(child, (*path, key))
@@ -49,7 +50,7 @@ def broken_flows(draw: st.DrawFn) -> Any:
     flow = copy.deepcopy(draw(st.sampled_from(FLOWS)))
     for _ in range(draw(st.integers(1, 4))):
         *way, last = draw(st.sampled_from(list(places(flow))))
-        parent = flow
+        parent: Any = flow
         for part in way:
             parent = parent[part]
         match draw(st.sampled_from(["replace", "remove", "add"])):
@@ -57,7 +58,7 @@ def broken_flows(draw: st.DrawFn) -> Any:
                 parent[last] = draw(JSON)
             case "remove":
                 del parent[last]
-            case _ if isinstance(parent, list):
+            case _ if is_list(parent):
                 parent.append(copy.deepcopy(parent[last]))
             case _:
                 parent[draw(WORDS)] = draw(JSON)
