@@ -47,7 +47,7 @@ def _formatted(path: Path) -> str | None:
     if flow is None or found.failed:
         show(document.place(found), {document.file: document.text})
         return None
-    return canonical_text(document.data)
+    return canonical_text(document)
 
 
 def _put(path: Path, text: str, *, check: bool) -> bool:

@@ -46,8 +46,7 @@ def list_nodes(form: str, provider: str | None, limit: int | None) -> None:
 def search_nodes(words: tuple[str, ...], form: str, provider: str | None, limit: int) -> None:
     """Find node types by words of their names and descriptions, the best first."""
     registry = _registry()
-    found = registry.search(" ".join(words), limit=limit if provider is None else 10_000)
-    chosen = [t for t in found if provider is None or t.provider == provider][:limit]
+    chosen = registry.search(" ".join(words), limit=limit, family=provider)
     _print(chosen, form)
     if form == "text" and not chosen:
         click.echo("Nothing found. Fewer or more general words may help.", err=True)
@@ -68,7 +67,7 @@ def show_node(type: str, form: str) -> None:
 def _registry() -> Registry:
     registry = catalogue()
     for problem in registry.problems:
-        click.echo(f"cloudflow: {problem}", err=True)
+        click.echo(f"cloudflow: {problem.message} {problem.suggestion or ''}".rstrip(), err=True)
     return registry
 
 

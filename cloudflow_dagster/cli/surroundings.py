@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from cloudflow_dagster.diagnostics import Diagnostic, FlowError, did_you_mean
-from cloudflow_dagster.project import Project, find_project
+from cloudflow_dagster.project import Project, ProjectError, find_project
 
 COULD_NOT_WORK = 2
 """Exit status of a command that could not do its work."""
@@ -20,7 +20,10 @@ COULD_NOT_WORK = 2
 def open_project() -> Project:
     """Return the project of the current directory; end with its diagnostics if it is broken."""
     with complaints():
-        return find_project(Path.cwd())
+        project = find_project(Path.cwd())
+    if project.diagnostics:
+        show(project.diagnostics, project.sources)
+    return project
 
 
 @contextmanager
@@ -29,7 +32,7 @@ def complaints() -> Generator[None]:
     try:
         yield
     except FlowError as error:
-        show(error.diagnostics, {})
+        show(error.diagnostics, error.sources if isinstance(error, ProjectError) else {})
         sys.exit(1)
 
 
@@ -38,12 +41,14 @@ def show(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str]) -> None:
 
     Args:
         diagnostics: What was found.
-        texts: The text of each file, by its name; files that are not here are read again.
+        texts: The text of each file, by its name. Flows that are not here are read again; the
+            project file never is, because its lines may hold what must not be shown.
     """
     from cloudflow_dagster.diagnostics.render import as_text  # noqa: PLC0415 - only on trouble
 
     found = list(diagnostics)
-    known = {**{d.at.file: _text(d.at.file) for d in found}, **texts}
+    files = {d.at.file for d in found} - texts.keys()
+    known = {**{file: _text(file) for file in files if file.endswith(".json")}, **texts}
     click.echo(as_text(found, known, color=sys.stderr.isatty()), err=True)
 
 
