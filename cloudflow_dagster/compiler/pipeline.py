@@ -6,7 +6,7 @@ Every pass collects what it finds and goes on as far as it can; the way ends onc
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -121,7 +121,7 @@ def compile_project(project: Project, registry: Registry | None = None) -> list[
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def _collector_paused() -> Generator[None, None, None]:
     """Do without the garbage collector: all that is made is kept, and it would look for nothing.
 
     Saves a seventh of the time for a thousand flows (`benchmarks/check_flows.py`).
