@@ -16,7 +16,7 @@ from typing import Any
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import CallLog
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
-from cloudflow_dagster.nodes.spec import Behaviour, Chosen
+from cloudflow_dagster.nodes.spec import Chosen
 from cloudflow_dagster.plan import Step
 from cloudflow_dagster.runtime.bind import Binding, fresh
 from cloudflow_dagster.runtime.frame import Frame
@@ -82,6 +82,7 @@ class StepCall:
         came_in: Incoming,
         log: CallLog,
         *,
+        region: str | None,
         deadline: float | None,
         round_: int,
     ) -> None:
@@ -91,7 +92,7 @@ class StepCall:
         self.node = step.id
         self.log = log
         self.deadline = deadline
-        self.region = step.region
+        self.region = region
         self.settings = frame.run.project.settings
         self._round = round_
 
@@ -117,7 +118,7 @@ class StepCall:
     def login(self, provider: str) -> Any:
         """Return the provider's login of this node."""
         return self._frame.run.project.credentials.login(
-            self._step.credential, provider, self._step.region
+            self._step.credential, provider, self.region
         )
 
     def hide(self, secret: str) -> None:
@@ -183,12 +184,8 @@ class Attempt:
         run = self.frame.run
         found = run.bindings.get(self.step.id)
         if found is None:
-            node_type = run.node_type(self.step)
-            # A loop takes absent items for none.
-            loop = node_type.behaviour is Behaviour.LOOP
-            optional = frozenset({"items"} if loop else ())
             # Two threads may both get here; either one's result will do.
-            found = run.bindings[self.step.id] = Binding(self.step, node_type, optional=optional)
+            found = run.bindings[self.step.id] = Binding(self.step, run.node_type(self.step))
         return found
 
     def scope(self, *output: Json) -> dict[str, Any]:
@@ -207,7 +204,10 @@ class Attempt:
         Raises:
             NodeError: One fails, or what it gives does not fit.
         """
-        return self.binding.bind(self.scope(), self.secret, self.came_in.fed())
+        return self._config(self.scope())
+
+    def _config(self, scope: dict[str, Any]) -> dict[str, Any]:
+        return self.binding.bind(scope, self.secret, self.came_in.fed())
 
     def work(self, deadline: float | None, round_: int) -> Json | Chosen:
         """Do the step's work once.
@@ -224,7 +224,9 @@ class Attempt:
 
     def _call(self, deadline: float | None, round_: int, log: RedactedLog) -> Json | Chosen:
         try:
-            return self._handle(self.config(), deadline, round_, log)
+            scope = self.scope()
+            region = self.binding.region(scope, self.secret)
+            return self._handle(self._config(scope), region, deadline, round_, log)
         except (NodeError, Canceled, RecordsError):
             raise
         except Exception as error:
@@ -233,17 +235,30 @@ class Attempt:
 
     def handle(self, config: dict[str, Any]) -> Json | Chosen:
         """Call the handler with a config that is evaluated already."""
-        return self._handle(config, None, 0, self.log)
+        return self._handle(config, self.step.region, None, 0, self.log)
 
     def _handle(
-        self, config: dict[str, Any], deadline: float | None, round_: int, log: RedactedLog
+        self,
+        config: dict[str, Any],
+        region: str | None,
+        deadline: float | None,
+        round_: int,
+        log: RedactedLog,
     ) -> Json | Chosen:
         handler = self.frame.run.node_type(self.step).handler
         if handler is None:
             raise NodeError(
                 "NotSupportedYet", f"`{self.step.type}` cannot be executed yet.", transient=False
             )
-        call = StepCall(self.frame, self.step, self.came_in, log, deadline=deadline, round_=round_)
+        call = StepCall(
+            self.frame,
+            self.step,
+            self.came_in,
+            log,
+            region=region,
+            deadline=deadline,
+            round_=round_,
+        )
         return handler(call, config)
 
     def _guarded(self, deadline: float, round_: int) -> Json | Chosen:

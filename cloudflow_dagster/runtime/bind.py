@@ -185,13 +185,12 @@ class Binding:
         wanted: What its expressions read of which nodes: fields, or None for all.
     """
 
-    def __init__(self, step: Step, node_type: NodeType, *, optional: frozenset[str]) -> None:
+    def __init__(self, step: Step, node_type: NodeType) -> None:
         """Read the config.
 
         Args:
             step: The step.
             node_type: Its type.
-            optional: Required fields that may be absent all the same.
 
         Raises:
             NodeError: An expression cannot be read.
@@ -200,13 +199,11 @@ class Binding:
         self._root = Schema.of(self._schema, self._schema)
         self._secrets = node_type.secrets
         self._values = node_type.provider is None
-        self._optional = optional
         try:
             self._config = _object(step.config, self._root, ())
-            templates = list(self._config.templates())
-            until = step.until.condition if step.until else ""
-            if has_expression(until):
-                templates.append(parse_template(until))
+            self._region = _part(step.region, Schema.of(None, {}), ("region",))
+            until = _part(step.until.condition if step.until else "", Schema.of(None, {}), ())
+            templates = [*self._config.templates(), *self._region.templates(), *until.templates()]
         except ExpressionError as error:
             raise NodeError("ExpressionError", error.message, transient=False) from None
         self.wanted = _wanted(e for template in templates for e in template.expressions)
@@ -228,14 +225,27 @@ class Binding:
         for name, value in fed.items():
             config[name] = wrapped(fresh(value), self._root.field(name))
         if self._dynamic or fed:
+            for name in self._schema.get("required") or ():
+                if name not in config and self._root.field(name).accepts(None):
+                    config[name] = None
             self._check(config, around.absent)
         return config
+
+    def region(self, scope: Scope, secret: Secret) -> str | None:
+        """Return the node's region.
+
+        Raises:
+            NodeError: An expression fails, or does not give the name of a region.
+        """
+        region = self._region.bind(Surroundings(scope, secret, {}))
+        if region is None or (isinstance(region, str) and region):
+            return region
+        # The credential's own region would be another place than the one that was meant.
+        raise NodeError("InvalidConfig", "`region` must be the name of a region.", transient=False)
 
     def _check(self, config: dict[str, Any], absent: Mapping[Path, str]) -> None:
         problems: list[str] = []
         for path, sentence in find_misfits(config, self._schema, values=self._values):
-            if path[0] in self._optional and path[0] not in config:
-                continue
             if path in absent:
                 text = _shortened(absent[path])
                 sentence = f"{named(path)} is required, but `{text}` gave nothing."  # noqa: PLW2901

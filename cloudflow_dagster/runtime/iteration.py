@@ -22,6 +22,8 @@ from cloudflow_dagster.runtime.work import execute
 
 _LOOK_AHEAD = 1_000
 """Items of which it is looked up at once whether they are done."""
+MOST_ERRORS = 1_000
+"""Errors that are kept in memory; all of them are in the records."""
 
 
 def is_loop(step: Step) -> bool:
@@ -99,7 +101,7 @@ class Iterations:
         facts: What is known of it.
         first: The first item's index.
         last: The last item's index.
-        errors: `{index, node, code, message, …}` of the iterations that failed.
+        errors: `{index, node, code, message, …}` of the first iterations that failed.
         stopped: Whether iterations were left out because one had failed.
     """
 
@@ -152,7 +154,8 @@ class Iterations:
             index, item = taken
             record = run_iteration(self.frame.inside(self.step.id, item, index), self.step, log_for)
             if record.status == "failure":
-                self.errors.append({"index": index, **(record.error or {})})
+                if len(self.errors) < MOST_ERRORS:
+                    self.errors.append({"index": index, **(record.error or {})})
                 if fails:
                     run.records.stop_loop(self._key)
 

@@ -56,7 +56,6 @@ def _items(
 ) -> tuple[LoopFacts, Iterator[Json]]:
     attempt = Attempt(frame, step, came_in, log)
     config = attempt.config()
-    config.setdefault("items", None)
     made = attempt.handle(config)
     if isinstance(made, Chosen) or not isinstance(made, list):
         raise NodeError("InvalidOutput", "A loop's items must be a list.", transient=False)

@@ -57,7 +57,7 @@ class RangeResult:
         failed: Whether the engine must fail its step, so that it is done again when the run is
             resumed. False if the loop goes on after errors, or something catches its failure: then
             the loop must be closed.
-        errors: `{index, node, code, message}` of the iterations that failed.
+        errors: `{index, node, code, message}` of the first iterations that failed.
         stopped: Whether iterations were left out because one had failed, here or elsewhere.
     """
 

@@ -17,6 +17,7 @@ from cloudflow_dagster.runtime.loops import (
     ranges_of,
     run_range,
 )
+from cloudflow_dagster.runtime.records import RecordKey, SqliteRecords
 from cloudflow_dagster.runtime.step import Ending, StepFailed, execute_step
 from cloudflow_dagster.runtime.summary import summarise
 
@@ -218,16 +219,22 @@ class TestFail:
             "attempts": 1,
         }
 
-    def test_those_that_run_finish(self, stage: Any) -> None:
+    def test_those_that_run_finish(self, stage: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         running = threading.Barrier(3, timeout=10)
-        failed = threading.Event()
+        stopped = threading.Event()
+        stop_loop = SqliteRecords.stop_loop
+
+        def stop(records: SqliteRecords, key: RecordKey) -> None:
+            stop_loop(records, key)
+            stopped.set()
+
+        monkeypatch.setattr(SqliteRecords, "stop_loop", stop)
 
         def work(call: Any, config: dict[str, Any]) -> Any:
             running.wait()
             if config["index"] == 0:
-                failed.set()
                 raise NodeError("Boom", "No.")
-            assert failed.wait(10)
+            assert stopped.wait(10)
             return "finished"
 
         stage.on["body"] = work

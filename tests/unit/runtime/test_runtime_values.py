@@ -72,7 +72,27 @@ class TestNames:
             {"id": "use", "config": {"value": "{{ nodes.up = null }}"}},
             edges=["up -> use"],
         )
-        assert played.output("up") is None
+        assert played.nodes["up"] == {
+            "status": "success",
+            "output": None,
+            "error": None,
+            "attempts": 1,
+        }
+        assert played.output("use") is True
+
+    def test_a_result_that_is_absent_is_null(self, stage: Any) -> None:
+        played = stage.flow({"id": "r", "type": "flow.result", "config": {"value": "{{ {}.x }}"}})
+        assert played.summary["status"] == "success"
+        assert played.summary["result"] is None
+
+    def test_a_region_may_hold_expressions(self, stage: Any) -> None:
+        stage.on["a"] = lambda call, config: call.region
+        each = {"id": "each", "type": "logic.loop", "config": {"items": ["eu-west-1", "us-east-1"]}}
+        played = stage.flow(each, {"id": "a", "region": "{{ item }}"}, edges=["each.item -> a"])
+        assert played.output("each")["results"] == ["eu-west-1", "us-east-1"]
+        for text in ("{{ trigger.nope }}", "{{ 1 }}", "{{ '' }}"):
+            played = stage.flow({"id": "a", "region": text})
+            assert played.error("a")["message"] == "`region` must be the name of a region."
 
     def test_only_the_fields_of_a_loop_that_are_read_are_made(
         self, stage: Any, monkeypatch: pytest.MonkeyPatch
