@@ -21,8 +21,9 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import dagster as dg
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import FuturesAwareThreadPoolExecutor
 from dagster._grpc.__generated__ import dagster_api_pb2
@@ -37,7 +38,7 @@ from cloudflow_dagster.project import Project, find_project
 from cloudflow_dagster.project.project import FILE_NAME
 
 _LOOK = 0.5
-_RUNS_END = 15.0
+_RUNS_END = 12.0
 """Seconds that runs have to end when the server is stopped."""
 _log = logging.getLogger("cloudflow")
 
@@ -56,7 +57,8 @@ class FlowServer(DagsterApiServer):
         self._folder = folder
         self._rebuilding = threading.Lock()
         self._served = what_lies_in(folder.project)
-        super().__init__(**more)
+        # Dagster's types for it are partly unknown.
+        cast("Any", super()).__init__(**more)
 
     def look(self) -> bool:
         """Serve what the folder holds now, if it is not what is served; return whether it was."""
@@ -101,17 +103,26 @@ class FlowServer(DagsterApiServer):
         super().cleanup()
 
     def _cancel_runs(self) -> None:
-        """Cancel the runs that were started from here, and wait until they have ended."""
+        """Cancel the runs that were started from here; kill those that do not end."""
         with self._execution_lock:
-            going_on = list(self._executions)
+            going_on = {run_id: process for run_id, (process, _) in self._executions.items()}
             for run_id in going_on:
-                run = self._instance.get_run_by_id(run_id) if self._instance else None
-                if run and self._instance and not run.is_finished:
+                run = self._unfinished(run_id)
+                if run and self._instance:
                     self._instance.report_run_canceling(run, message="The code server is stopped.")
                 self._termination_events[run_id].set()
         give_up = time.monotonic() + _RUNS_END
-        while self._executions and time.monotonic() < give_up:
-            time.sleep(0.1)
+        for run_id, process in going_on.items():
+            process.join(max(0.0, give_up - time.monotonic()))
+            run = self._unfinished(run_id)
+            if process.is_alive():
+                process.kill()
+            if run and self._instance:
+                self._instance.report_run_canceled(run)
+
+    def _unfinished(self, run_id: str) -> dg.DagsterRun | None:
+        run = self._instance.get_run_by_id(run_id) if self._instance else None
+        return run if run and not run.is_finished else None
 
 
 def what_lies_in(project: Project) -> Seen:

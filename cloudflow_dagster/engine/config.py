@@ -50,7 +50,7 @@ def run_config_schema(name: str, params: Schema, triggers: tuple[str, ...]) -> d
 def _params_field(name: str, params: Schema) -> dg.Field:
     fields = _fields(name, params)
     closed = params.get("additionalProperties", True) is False
-    shape: Any = dg.Shape(fields) if closed else dg.Permissive(fields)
+    shape = dg.Shape(fields) if closed else _permissive(fields)
     required = any(field.is_required for field in fields.values())
     about = params.get("description", "The flow's inputs.")
     if required:
@@ -128,8 +128,12 @@ def _object_kind(name: str, schema: Schema) -> Any:
         return dg.Shape(fields)
     if not fields and isinstance(rest, Mapping):
         return dg.Map(str, _kind(f"{name}__value", rest))
-    permissive: Any = dg.Permissive  # its own annotation says less than it takes
-    return permissive(fields)
+    return _permissive(fields)
+
+
+def _permissive(fields: Mapping[str, dg.Field]) -> Any:
+    """Return an object type that also takes other fields; its own annotation is wrong."""
+    return cast("Any", dg).Permissive(fields)
 
 
 def _enum(name: str, values: list[str]) -> dg.Enum:

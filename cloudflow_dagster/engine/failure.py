@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 
@@ -52,8 +52,8 @@ def failure_sensor(flows: Sequence[LoadedFlow], project: Project) -> dg.SensorDe
             tags=_tags(plan, failed),
         )
 
-    sensor: Any = dg.run_failure_sensor  # Dagster's types for it are partly unknown
-    return sensor(
+    # Dagster's types for it are partly unknown.
+    return cast("Any", dg).run_failure_sensor(
         name=_NAME,
         description="Starts the `on_failure` flow of a flow whose run failed.",
         monitored_jobs=[flow.job for flow in flows if flow.job.name in plans],

@@ -6,6 +6,7 @@ it give events while the run goes on. Checked on Dagster 1.13.27.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -67,10 +68,22 @@ def execute(
         run: As `create_run` gave it.
         parent: Id of the run that waits for this one: it is stopped with it.
     """
+    _keep_logging_as_it_is(instance)
     if parent:
         stops.link(parent, run.run_id)
     with _watched(instance, run.run_id):
         yield from execute_run_iterator(InMemoryJob(job), run, instance)
+
+
+def _keep_logging_as_it_is(instance: dg.DagsterInstance) -> None:
+    """Keep Dagster from setting up Python's logging anew for each run.
+
+    It does so even where `dagster.yaml` configures nothing. With several runs in one process it
+    ends in a deadlock: the setting up holds logging's own lock and waits for the handler of another
+    run, which writes an event and waits for logging's lock.
+    """
+    if not instance.get_python_log_dagster_handler_config():
+        vars(instance)["get_yaml_python_handlers"] = list[logging.Handler]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ _HEAD = """\
 # Written by CloudFlow when it made this Dagster instance, and yours from then on.
 # https://docs.dagster.io/deployment/oss/dagster-yaml
 """
+
+_MADE = ".made_by_cloudflow"
 
 _SETTINGS: dict[str, Any] = {
     "telemetry": {"enabled": False},
@@ -36,19 +39,37 @@ _SETTINGS: dict[str, Any] = {
 
 
 def dagster_home(project: Project) -> Path:
-    """Return the instance's folder (`DAGSTER_HOME`), made and set up if it is not there."""
+    """Return the instance's folder (`DAGSTER_HOME`), made and set up if it is not there.
+
+    Dagster makes its database tables when they are first needed. Two processes that do so at the
+    same time leave them unusable, so it is done here, once, under a lock.
+    """
     home = project.state / "dagster"
+    made = home / _MADE
+    if made.exists():
+        return home
     home.mkdir(parents=True, exist_ok=True)
+    with (home / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            _set_up(home)
+            made.touch()
+    return home
+
+
+def _set_up(home: Path) -> None:
+    import dagster as dg  # noqa: PLC0415 - costs 1.5 s, which `cloudflow dev` needs this once
+
     settings = home / "dagster.yaml"
     if not settings.exists():
-        fresh = home / f".dagster.yaml.{id(settings)}"
-        fresh.write_text(_HEAD + yaml.safe_dump(_SETTINGS, sort_keys=False), "utf-8")
-        fresh.replace(settings)
-    return home
+        settings.write_text(_HEAD + yaml.safe_dump(_SETTINGS, sort_keys=False), "utf-8")
+    with dg.DagsterInstance.from_config(str(home)):
+        pass
 
 
 def open_instance(project: Project) -> dg.DagsterInstance:
     """Open the project's instance; a context manager that closes it."""
-    import dagster as dg  # noqa: PLC0415 - costs 1.5 s, which `cloudflow dev` does not need
+    home = dagster_home(project)
+    import dagster as dg  # noqa: PLC0415 - as above
 
-    return dg.DagsterInstance.from_config(str(dagster_home(project)))
+    return dg.DagsterInstance.from_config(str(home))
