@@ -6,6 +6,10 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 TESTS  ?= tests
 
+# uv is quick; where it cannot reach the package index (a proxy, odd certificates), pip does the same.
+PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+UV      = VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --system-certs
+
 .PHONY: dev test check format lock bench clean help
 .DEFAULT_GOAL := help
 
@@ -22,9 +26,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	  sys.exit("CloudFlow needs Python 3.11 to 3.13; $(PYTHON) is %d.%d. Name another: make PYTHON=python3.12" % v)'
 	@echo "Setting up $(VENV) (once; takes a minute or two) ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv==$$(sed -n 's/^uv==\([^ ;]*\).*/\1/p' requirements.lock)"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --require-hashes -r requirements.lock
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps -e .
+	@$(PIP) "uv==$$(sed -n 's/^uv==\([^ ;]*\).*/\1/p' requirements.lock)"
+	@$(UV) --require-hashes -r requirements.lock || $(PIP) --require-hashes -r requirements.lock
+	@$(UV) --no-deps -e . || $(PIP) --no-deps -e .
 	@touch $@
 
 dev: $(VENV)/.installed
