@@ -1,0 +1,226 @@
+"""The commands that need neither Dagster nor a cloud."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cloudflow_dagster.cli import main
+
+FLOW: dict[str, Any] = {
+    "version": 1,
+    "nodes": [
+        {"id": "by_hand", "type": "trigger.manual"},
+        {"id": "one", "type": "generic.transform", "config": {"value": "{{ 1 }}"}},
+    ],
+    "edges": [{"source": "by_hand", "target": "one"}],
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows/good.json").write_text(json.dumps(FLOW))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def broken(project: Path) -> Path:
+    nodes = [FLOW["nodes"][0], {"id": "one", "type": "generic.transfrom"}]
+    path = project / "flows/broken.json"
+    path.write_text(json.dumps({**FLOW, "nodes": nodes}))
+    return path
+
+
+def run(*args: str) -> Result:
+    return CliRunner().invoke(main, args, catch_exceptions=False)
+
+
+def test_check_ends_with_0_and_counts(project: Path) -> None:
+    result = run("check")
+    assert (result.exit_code, result.stdout) == (0, "Checked 1 flow: 0 errors, 0 warnings.\n")
+
+
+def test_check_ends_with_1_and_shows_the_line(project: Path) -> None:
+    broken(project)
+    result = run("check")
+    assert result.exit_code == 1
+    assert "generic.transfrom" in result.stderr
+    assert "Did you mean `generic.transform`?" in result.stderr
+    assert result.stdout == "Checked 2 flows: 1 error, 0 warnings.\n"
+
+
+def test_check_of_one_flow_leaves_the_others_out(project: Path) -> None:
+    broken(project)
+    assert run("check", "good").exit_code == 0
+    assert run("check", "flows/good.json").exit_code == 0
+    assert run("check", "broken").exit_code == 1
+
+
+def test_check_ends_with_2_for_a_flow_that_is_not_there(project: Path) -> None:
+    result = run("check", "goood")
+    assert result.exit_code == 2
+    assert "Did you mean `good`?" in result.stderr
+
+
+def test_check_prints_json_with_the_names_of_the_format(project: Path) -> None:
+    broken(project)
+    (finding,) = json.loads(run("check", "--format", "json").stdout)
+    assert finding["file"] == "flows/broken.json"
+    assert finding["pointer"] == "/nodes/1/type"
+    assert finding["node"] == "one"
+    assert finding["suggestion"] == "Did you mean `generic.transform`?"
+
+
+def test_check_prints_sarif(project: Path) -> None:
+    broken(project)
+    log = json.loads(run("check", "--format", "sarif").stdout)
+    assert log["version"] == "2.1.0"
+    (found,) = log["runs"][0]["results"]
+    assert found["locations"][0]["physicalLocation"]["region"]["startLine"] == 1
+
+
+def test_strict_lets_warnings_fail(project: Path) -> None:
+    (project / "flows/empty.json").write_text('{"version": 1, "nodes": []}')
+    assert run("check", "empty").exit_code == 0
+    assert run("check", "--strict", "empty").exit_code == 1
+
+
+def test_a_broken_project_file_is_shown_without_its_secret(project: Path) -> None:
+    (project / "cloudflow.yaml").write_text(
+        "credentials:\n  prod:\n    provider: aws\n    secret_access_key: hunter2hunter2\n"
+    )
+    result = run("check")
+    assert result.exit_code == 1
+    assert "cloudflow.yaml" in result.stderr
+    assert "hunter2" not in result.output
+
+
+def test_fmt_writes_the_canonical_form_once(project: Path) -> None:
+    first = run("fmt")
+    assert (first.exit_code, first.stdout.splitlines()[0]) == (0, "Changed flows/good.json")
+    text = (project / "flows/good.json").read_text()
+    assert text.startswith('{\n  "version": 1,\n')
+    assert text.endswith("}\n")
+    assert run("fmt").stdout == "1 files, 0 changed.\n"
+
+
+def test_fmt_check_changes_nothing(project: Path) -> None:
+    before = (project / "flows/good.json").read_bytes()
+    assert run("fmt", "--check").exit_code == 1
+    assert (project / "flows/good.json").read_bytes() == before
+
+
+def test_fmt_leaves_a_broken_file_alone(project: Path) -> None:
+    path = project / "flows/bad.json"
+    path.write_text('{"version": 1, "nodes": [}')
+    assert run("fmt", "bad").exit_code == 1
+    assert path.read_text() == '{"version": 1, "nodes": [}'
+
+
+def test_schema_is_json_schema() -> None:
+    schema = json.loads(run("schema").stdout)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert "nodes" in schema["properties"]
+
+
+def test_init_makes_a_project_that_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("init", str(tmp_path / "mine")).exit_code == 0
+    monkeypatch.chdir(tmp_path / "mine")
+    result = run("check")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.startswith("Checked 6 flows: 0 errors")
+
+
+def test_init_touches_nothing_that_is_there(project: Path) -> None:
+    result = run("init")
+    assert result.exit_code == 2
+    assert "already has flows" in result.stderr
+    assert not (project / "cloudflow.yaml").exists()
+
+
+def test_nodes_show_explains_fields_ports_and_permissions() -> None:
+    text = run("nodes", "show", "aws.ec2.create_snapshot").stdout
+    assert "VolumeId                 string, required." in text
+    assert "ec2:CreateSnapshot" in text
+    whole = json.loads(run("nodes", "show", "logic.loop", "--format", "json").stdout)
+    assert [p["name"] for p in whole["outputs"]] == ["item", "done", "error"]
+
+
+def test_nodes_show_suggests() -> None:
+    result = run("nodes", "show", "aws.ec2.create_snapshto")
+    assert result.exit_code == 2
+    assert "Did you mean `aws.ec2.create_snapshot`?" in result.stderr
+
+
+def test_nodes_search_finds_and_limits() -> None:
+    rows = json.loads(
+        run("nodes", "search", "create", "snapshot", "--format", "json", "--limit", "3").stdout
+    )
+    assert len(rows) == 3
+    assert rows[0]["id"] == "aws.ec2.create_snapshot"
+    assert {"id", "label", "provider", "category", "kind"} <= rows[0].keys()
+
+
+def test_nodes_list_of_one_provider() -> None:
+    ids = run("nodes", "list", "--provider", "logic").stdout.split()
+    assert ids == sorted(["logic.if", "logic.loop", "logic.switch", "logic.wait"])
+
+
+def test_credentials_list_shows_how_and_no_value(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("THE_KEY", "canary-value")
+    (project / "cloudflow.yaml").write_text(
+        "credentials:\n  ci:\n    provider: aws\n    access_key_id: {env: THE_KEY}\n"
+        "    secret_access_key: {env: THE_KEY}\n    region: eu-west-1\n"
+    )
+    result = run("credentials", "list")
+    assert result.exit_code == 0
+    assert "THE_KEY" in result.stdout
+    assert "canary-value" not in result.output
+
+
+def test_credentials_test_suggests_a_name(project: Path) -> None:
+    result = run("credentials", "test", "simm")
+    assert result.exit_code == 2
+    assert "Did you mean `sim`?" in result.stderr
+
+
+def test_run_does_not_start_a_flow_that_is_wrong(project: Path) -> None:
+    broken(project)
+    result = run("run", "broken")
+    assert result.exit_code == 2
+    assert "generic.transfrom" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (("--param", "x"), "write NAME=VALUE"),
+        (("--only", "on"), "Did you mean `one`?"),
+        (("--from", "abc"), "--from goes with --only"),
+    ],
+)
+def test_run_refuses_arguments_that_make_no_sense(
+    project: Path, args: tuple[str, ...], told: str
+) -> None:
+    result = run("run", "good", *args)
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_the_checks_start_without_dagster_and_the_clouds() -> None:
+    code = (
+        "import sys, cloudflow_dagster.cli.check, cloudflow_dagster.cli.fmt\n"
+        "heavy = {'dagster', 'boto3', 'botocore', 'moto', 'httpx'} & sys.modules.keys()\n"
+        "sys.exit(str(heavy) if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
