@@ -58,6 +58,9 @@ class Database:
         self._pid = os.getpid()
         self._writing = threading.RLock()
         self._idle: list[sqlite3.Connection] = []
+        self._all: list[sqlite3.Connection] = []
+        # Not `__del__`: in a circle of garbage the connections could be finalised before it.
+        self._end = weakref.finalize(self, _close, self._all, self._pid)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._writer = self._connect()
         with self._explained():
@@ -68,6 +71,7 @@ class Database:
             connection = sqlite3.connect(
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
+            self._all.append(connection)
             connection.execute("PRAGMA synchronous=NORMAL")
             return connection
 
@@ -145,14 +149,14 @@ class Database:
 
     def close(self) -> None:
         """Close all connections; nobody may use the database afterwards."""
-        if os.getpid() == self._pid:
-            while self._idle:
-                self._idle.pop().close()
-            self._writer.close()
+        self._end()
 
-    def __del__(self) -> None:
-        if hasattr(self, "_writer"):
-            self.close()
+
+def _close(connections: list[sqlite3.Connection], pid: int) -> None:
+    """Close connections, but not those of the process that this one was forked from."""
+    if os.getpid() == pid:
+        for connection in connections:
+            connection.close()
 
 
 def _way_out(error: sqlite3.Error) -> str:

@@ -207,7 +207,11 @@ class Records(Protocol):
     """
 
     run_id: str
-    lineage: Sequence[Ancestor]
+
+    @property
+    def lineage(self) -> Sequence[Ancestor]:
+        """The runs that this one and its ancestors did again, the nearest first."""
+        ...
 
     def save_run(self, facts: RunFacts) -> None:
         """Store what is fixed for this run."""
