@@ -62,12 +62,14 @@ def engine_text(source: str, variables: tuple[str, ...], *, find_functions: bool
 
     Args:
         source: What the author wrote.
-        variables: Names of the scope that it reads as `$variables`.
+        variables: Names of the scope that have to be made `$variables` first; what is small is
+            better handed to the engine as variables.
         find_functions: Make a result that is or holds a function an error; else it is null.
     """
     bind = "".join(f"${name} := {name}; " for name in variables)
     if not find_functions:
-        return f'({bind}{{"v": ({source}\n)}})'
+        plain = f'{{"v": ({source}\n)}}'
+        return f"({bind}{plain})" if bind else plain
     return (
         f"({bind}$cloudflow_value := ({source}\n);{_FIND_FUNCTIONS}"
         f'$cloudflow_is_function($cloudflow_value) ? $error("{FUNCTION_FOUND}")'
@@ -114,7 +116,7 @@ def compile_text(text: str, offset: int) -> JsonataExpression:
 
 
 def call(
-    expression: JsonataExpression, data: dict[str, Any], time_limit: float = TIME_LIMIT
+    expression: JsonataExpression, data: dict[str, Any], variables: dict[str, Any] | None = None
 ) -> Any:
     """Evaluate compiled JSONata in this thread; other threads go on meanwhile.
 
@@ -124,7 +126,8 @@ def call(
     try:
         return expression.evaluate(
             data,
-            timeout=max(1, round(time_limit * 1000)),
+            variables,
+            timeout=round(TIME_LIMIT * 1000),
             max_stack_depth=STACK_LIMIT,
             max_sequence_length=SEQUENCE_LIMIT,
         )
@@ -133,11 +136,22 @@ def call(
 
 
 def evaluate_here(
-    text: str, data: dict[str, Any], secret: Callable[[str], str] | None, offset: int
+    text: str,
+    data: dict[str, Any],
+    variables: tuple[str, ...],
+    secret: Callable[[str], str] | None,
+    offset: int,
 ) -> Any:
     """Compile and evaluate JSONata with its secrets in this thread.
 
     It is compiled anew each time (some microseconds): the engine's objects are bound to a thread.
+
+    Args:
+        text: As `engine_text` gives it.
+        data: The scope.
+        variables: Names of the scope that are variables too.
+        secret: Called when the expression reads a secret.
+        offset: For errors.
 
     Raises:
         ExpressionError: The evaluation failed.
@@ -162,7 +176,7 @@ def evaluate_here(
     expression.register_override("eval", refuse_eval)
     expression.register("secret", fetch)
     try:
-        return call(expression, data)
+        return call(expression, data, {name: data[name] for name in variables if name in data})
     except ExpressionError as error:
         if failed:
             raise failed[0] from None

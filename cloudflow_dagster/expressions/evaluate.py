@@ -14,7 +14,7 @@ from cloudflow_dagster.expressions.integers import (
     Integers,
     with_exact_text,
 )
-from cloudflow_dagster.expressions.scope import Scope, field_of, root_value, survey, take
+from cloudflow_dagster.expressions.scope import Scope, field_of, root_value, survey, take, weigh
 from cloudflow_dagster.expressions.template import (
     Expression,
     Template,
@@ -29,6 +29,8 @@ MAX_DEPTH: Final = 200
 """How deep a config value may be nested."""
 _CHEAP: Final = 2_000_000
 """The largest bound, in values, up to which an expression is evaluated in this process."""
+_SMALL: Final = 100_000
+"""Up to this size what is read is handed over as variables, which are converted as a whole."""
 _PROPORTIONAL: Final = 8
 """A value that is at most so many times what was read is never too large."""
 
@@ -116,7 +118,7 @@ def _follow_scope(scope: Scope, path: tuple[str | int, ...]) -> Json | Absent:
 
 def _run(expression: Expression, scope: Scope, secret: Secret | None) -> Json | Absent:
     data = take(scope, expression.needs)
-    size, large = survey(data)
+    size, large = weigh(data)
     source = expression.source
     integers = None
     if large or expression.large_literals:
@@ -125,15 +127,20 @@ def _run(expression: Expression, scope: Scope, secret: Secret | None) -> Json | 
         if expression.cost.concatenates:
             data[TABLE_NAME] = integers.texts()
             source = with_exact_text(source, expression.offset, expression.tree)
-    text = engine_text(source, expression.variables, find_functions=expression.cost.makes_functions)
+    handed = expression.variables if size <= _SMALL else ()
+    text = engine_text(
+        source,
+        () if handed else expression.variables,
+        find_functions=expression.cost.makes_functions,
+    )
     if _is_cheap(expression, data, size):
-        result = evaluate_here(text, data, secret, expression.offset)
+        result = evaluate_here(text, data, handed, secret, expression.offset)
     else:
         from cloudflow_dagster.expressions.sandbox import (  # noqa: PLC0415 - costs 15 ms
             evaluate_apart,
         )
 
-        result = evaluate_apart(text, data, secret, expression.offset)
+        result = evaluate_apart(text, data, handed, secret, expression.offset)
     value = result.get("v", ABSENT)
     if expression.cost.calculates:
         _check_finite(value)
@@ -145,15 +152,19 @@ def _is_cheap(expression: Expression, data: dict[str, Json], size: int) -> bool:
     bound = expression.cost.bound
     if bound is None:
         return False
-    again = 1
+    if bound.degree + bound.repeated <= 1 and bound.factor <= _PROPORTIONAL:
+        return True
+    repeated: list[Json] = []
     if bound.repeated:
         found = [follow(data, path) for path in expression.cost.repeated]
-        again += sum(survey(value)[0] for value in found if value is not ABSENT)
-    return _largest(bound, size + 1, again) <= max(_CHEAP, _PROPORTIONAL * size)
+        repeated = [value for value in found if value is not ABSENT]
+    if _largest(bound, size, weigh(repeated)[0]) <= _CHEAP:
+        return True
+    return _largest(bound, survey(data)[0], survey(repeated)[0]) <= _CHEAP
 
 
 def _largest(bound: Size, size: int, again: int) -> float:
-    return bound.factor * float(size) ** bound.degree * float(again) ** bound.repeated
+    return bound.factor * float(size + 1) ** bound.degree * float(again + 1) ** bound.repeated
 
 
 def _check_finite(value: Json) -> None:

@@ -245,8 +245,8 @@ class _Analysis:
                 self.function(node, context, bound, {})
             case Transform():
                 self.transform(node, None, bound)
-            case Symbol():
-                self.use(context)
+            case Symbol(start=start):
+                self.use(_seen_from(context, start))
             case Array(items=parts):
                 self.use_all(parts, context, bound)
             case Object(pairs=pairs):
@@ -280,7 +280,7 @@ class _Analysis:
     def variable(self, node: Variable, context: Place, bound: dict[str, Place]) -> Place:
         match node.name:
             case "":
-                return context
+                return _seen_from(context, node.start)
             case "$":
                 return At(None, offset=node.start)
             case name if name in bound:
@@ -398,7 +398,7 @@ class _Analysis:
         for place in places:
             self.use(place)
         if builtin is not None and not node.partial and takes_context(builtin, len(places)):
-            self.use(context)
+            self.use(_seen_from(context, node.start))
         return None
 
     def secret(self, node: Call, context: Place, bound: dict[str, Place], *, chained: bool) -> None:
@@ -425,6 +425,11 @@ class _Analysis:
         self.use(place)
         parts = (node.update,) if node.delete is None else (node.update, node.delete)
         self.use_all(parts, place, bound)
+
+
+def _seen_from(place: Place, offset: int) -> Place:
+    """The scope itself is read where something stands for it."""
+    return place if place is None or place.root is not None else replace(place, offset=offset)
 
 
 def _innermost(node: Node) -> Node:

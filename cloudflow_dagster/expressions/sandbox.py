@@ -45,13 +45,18 @@ class _Gone(Exception):  # noqa: N818 - the worker has ended; what that means de
 
 
 def evaluate_apart(
-    text: str, data: dict[str, Any], secret: Callable[[str], str] | None, offset: int
+    text: str,
+    data: dict[str, Any],
+    variables: tuple[str, ...],
+    secret: Callable[[str], str] | None,
+    offset: int,
 ) -> Any:
     """Evaluate JSONata in a worker. Safe to be called from any thread.
 
     Args:
         text: JSONata as `engine_text` gives it.
         data: The scope.
+        variables: Names of the scope that are variables too.
         secret: Called in this process, in this thread, when the expression reads a secret.
         offset: For errors.
 
@@ -64,6 +69,7 @@ def evaluate_apart(
             {
                 "text": text,
                 "data": data,
+                "variables": [name for name in variables if name in data],
                 "time_limit": TIME_LIMIT,
                 "stack_limit": STACK_LIMIT,
                 "sequence_limit": _SEQUENCE_LIMIT,

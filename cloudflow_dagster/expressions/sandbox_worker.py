@@ -64,12 +64,14 @@ def _evaluate(jsonatapy: Any, request: dict[str, Any], output: int) -> dict[str,
             raise ValueError("no secret")
         return answer["value"]
 
+    data = request["data"]
     try:
         expression = jsonatapy.compile(request["text"])
         expression.register_override("eval", refuse)
         expression.register("secret", fetch)
         result = expression.evaluate(
-            request["data"],
+            data,
+            {name: data[name] for name in request["variables"]},
             timeout=max(1, round(request["time_limit"] * 1000)),
             max_stack_depth=request["stack_limit"],
             max_sequence_length=request["sequence_limit"],

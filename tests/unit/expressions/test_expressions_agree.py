@@ -33,7 +33,7 @@ steps = st.lists(st.tuples(names, indices), max_size=4)
 
 def by_engine(source: str, item: Any) -> Any:
     text = engine_text(source, ("item",), find_functions=False)
-    return evaluate_here(text, {"item": item}, None, 0).get("v", ABSENT)
+    return evaluate_here(text, {"item": item}, (), None, 0).get("v", ABSENT)
 
 
 def same(one: Any, other: Any) -> bool:
@@ -97,7 +97,7 @@ def test_a_worker_gives_what_the_engine_gives_here(source: str, item: Any) -> No
     outcomes: list[Any] = []
     for run in (evaluate_here, evaluate_apart):
         try:
-            outcomes.append(run(text, {"item": item}, None, 0).get("v", ABSENT))
+            outcomes.append(run(text, {"item": item}, (), None, 0).get("v", ABSENT))
         except Exception as error:
             outcomes.append(str(error))
     assert same(*outcomes)
@@ -123,4 +123,4 @@ def test_leaving_out_what_is_not_read_changes_nothing(source: str, item: Any, ot
 
 def by_engine_whole(source: str, scope: dict[str, Any]) -> Any:
     text = engine_text(source, (), find_functions=False)
-    return evaluate_here(text, scope, None, 0).get("v", ABSENT)
+    return evaluate_here(text, scope, (), None, 0).get("v", ABSENT)

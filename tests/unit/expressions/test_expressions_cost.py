@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudflow_dagster.expressions import ABSENT, ExpressionError, evaluate, parse_template
-from cloudflow_dagster.expressions.scope import survey, take
+from cloudflow_dagster.expressions.scope import survey, take, weigh
 from cloudflow_dagster.expressions.template import Expression
 from cloudflow_dagster.expressions.values import follow
 
@@ -130,7 +130,7 @@ def test_common_expressions_are_evaluated_in_this_process(source: str) -> None:
     scope = {"nodes": {"v": {"Volumes": [volume] * 500}}, "params": {"min": 3, "env": "prod"}}
     expression = whole(source)
     data = take(scope, expression.needs)
-    assert _is_cheap(expression, data, survey(data)[0])
+    assert _is_cheap(expression, data, weigh(data)[0])
 
 
 @pytest.mark.parametrize(

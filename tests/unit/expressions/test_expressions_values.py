@@ -292,7 +292,7 @@ def test_data_is_never_an_expression() -> None:
     assert render("{{ trigger.payload & '' }}", scope) == "{{ 1 + 1 }}"
 
 
-@pytest.mark.parametrize("value", [{1, 2}, b"x", object(), {1: 2}, (1,)])
+@pytest.mark.parametrize("value", [{1, 2}, b"x", object(), [{1: object()}]])
 def test_what_is_no_json_in_the_scope_is_an_error(value: Any) -> None:
     for text in ("{{ [item] }}", "{{ ($f := function(){ item }; $f()) }}"):
         with pytest.raises(ExpressionError) as caught:
