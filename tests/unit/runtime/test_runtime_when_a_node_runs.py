@@ -498,6 +498,18 @@ class TestPinned:
             "attempts": 0,
         }
 
+    def test_a_pinned_condition_still_decides_and_carries_its_pin(self, stage: Any) -> None:
+        plan = stage.plan(
+            {"id": "a", "config": {"value": 5}},
+            {"id": "big", "type": "logic.if", "config": {"condition": "{{ input > 3 }}"}, "pin": 1},
+            {"id": "yes", "config": {"value": "{{ input }}"}},
+            {"id": "no"},
+            edges=["a -> big", "big.true -> yes", "big.false -> no"],
+        )
+        played = stage.play(plan, pinned=True)
+        assert played.output("yes") == 1
+        assert played.statuses["no"] == "skipped"
+
     def test_pins_mean_nothing_in_other_runs(self, stage: Any) -> None:
         played = stage.flow({"id": "a", "pin": 9, "config": {"value": 1}})
         assert played.output("a") == 1
