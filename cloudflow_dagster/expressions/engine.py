@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudflow_dagster.expressions.errors import Code, ExpressionError
-from cloudflow_dagster.expressions.syntax import Node, Regex, walk
 
 if TYPE_CHECKING:
     from jsonatapy import JsonataExpression
@@ -77,26 +76,28 @@ def engine_text(source: str, variables: tuple[str, ...], *, find_functions: bool
     )
 
 
-def check_syntax(source: str, tree: Node, offset: int) -> None:
+def check_syntax(source: str, offset: int) -> None:
     """Let the engine read an expression too: what it refuses must not wait for a run.
 
     Raises:
-        ExpressionError: The engine's parser refuses it, or its regular expressions cannot be used.
+        ExpressionError: The engine's parser refuses it.
     """
     compile_text(source, offset)
-    for node in walk(tree):
-        if isinstance(node, Regex):
-            _check_regex(node)
 
 
-def _check_regex(node: Regex) -> None:
+def check_regex(pattern: str, flags: str, offset: int) -> None:
+    """Let the engine make a regular expression, which it else does only when it is used.
+
+    Raises:
+        ExpressionError: It cannot be used.
+    """
     try:
-        call(compile_text(f'$contains("", /{node.pattern}/{node.flags})', node.start), {})
+        call(compile_text(f'$contains("", /{pattern}/{flags})', offset), {})
     except ExpressionError:
         raise ExpressionError(
             "This regular expression cannot be used. Look-around and back references do not exist"
             " here.",
-            node.start,
+            offset,
             "Syntax",
         ) from None
 

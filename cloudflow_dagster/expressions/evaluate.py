@@ -29,6 +29,7 @@ MAX_DEPTH: Final = 200
 """How deep a config value may be nested."""
 _CHEAP: Final = 2_000_000
 """The largest bound, in values, up to which an expression is evaluated in this process."""
+_FEW: Final = 1000
 _SMALL: Final = 100_000
 """Up to this size what is read is handed over as variables, which are converted as a whole."""
 _PROPORTIONAL: Final = 8
@@ -158,7 +159,10 @@ def _is_cheap(expression: Expression, data: dict[str, Json], size: int) -> bool:
     if bound.repeated:
         found = [follow(data, path) for path in expression.cost.repeated]
         repeated = [value for value in found if value is not ABSENT]
-    if _largest(bound, size, weigh(repeated)[0]) <= _CHEAP:
+    again = weigh(repeated)[0]
+    if again <= _FEW:
+        again = survey(repeated)[0]
+    if _largest(bound, size, again) <= _CHEAP:
         return True
     return _largest(bound, survey(data)[0], survey(repeated)[0]) <= _CHEAP
 

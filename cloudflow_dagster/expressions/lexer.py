@@ -43,11 +43,8 @@ class Token:
     start: int
     end: int
     flags: str = ""
-
-    @property
-    def operator(self) -> str:
-        """The operator that it is, or an empty string."""
-        return self.value if self.kind == "operator" and isinstance(self.value, str) else ""
+    operator: str = ""
+    """The operator that it is, or an empty string."""
 
 
 def read_tokens(text: str, start: int) -> list[Token]:
@@ -63,6 +60,10 @@ def read_tokens(text: str, start: int) -> list[Token]:
         ExpressionError: There is no `}}`, or something is not a token.
     """
     return list(_Lexer(text, start).tokens())
+
+
+def _operator(text: str, start: int) -> Token:
+    return Token("operator", text, start, start + len(text), operator=text)
 
 
 def _join_surrogates(text: str) -> str:
@@ -123,9 +124,9 @@ class _Lexer:
         if char == "/" and self.operand:
             return self._regex()
         if text[at : at + 2] in DOUBLE:
-            return Token("operator", text[at : at + 2], at, at + 2)
+            return _operator(text[at : at + 2], at)
         if char in OPERATORS:
-            return Token("operator", char, at, at + 1)
+            return _operator(char, at)
         if char in _PLAIN:
             return self._string(char)
         if "0" <= char <= "9":
@@ -145,7 +146,7 @@ class _Lexer:
         if word.startswith("$"):
             return Token("variable", word[1:], self.at, end)
         if word in WORD_OPERATORS:
-            return Token("operator", word, self.at, end)
+            return _operator(word, self.at)
         if word in VALUES:
             return Token("value", VALUES[word], self.at, end)
         return Token("name", word, self.at, end)

@@ -103,7 +103,15 @@ class At:
 
     def step(self, name: str | int, offset: int) -> At:
         """Return the place of a field of this value."""
-        return replace(self, path=(*self.path, name), offsets=(*self.offsets, offset))
+        return At(
+            self.root,
+            (*self.path, name),
+            self.offset,
+            (*self.offsets, offset),
+            self.relative,
+            self.shadowed_in,
+            self.shadowed,
+        )
 
 
 Place: TypeAlias = At | None

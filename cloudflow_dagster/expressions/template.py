@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from cloudflow_dagster.expressions.cost import Cost, cost_of
-from cloudflow_dagster.expressions.engine import check_syntax
+from cloudflow_dagster.expressions.engine import check_regex, check_syntax
 from cloudflow_dagster.expressions.errors import ExpressionError
 from cloudflow_dagster.expressions.integers import large_literals
 from cloudflow_dagster.expressions.lexer import read_tokens
@@ -25,7 +25,7 @@ MAX_LENGTH = 100_000
 """Characters of a config string that holds expressions."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Expression:
     """One `{{ … }}`.
 
@@ -38,12 +38,7 @@ class Expression:
         secrets: The secrets that it reads, with their offsets; None for a name that is no literal.
         path: Root and steps, if it is nothing but one plain path.
         variables: Names of the scope that it reads as `$variables`.
-        direct: Root and steps, if they can be looked up without the engine.
-        only_secret: The name of the secret, if it is nothing but `$secret('name')`.
-        needs: The parts of the scope that have to be there.
-        large_literals: The integers it is written with that a float cannot hold.
         tree: Its syntax tree.
-        cost: What its evaluation may cost.
     """
 
     source: str
@@ -53,12 +48,38 @@ class Expression:
     secrets: tuple[tuple[str | None, int], ...]
     path: tuple[str | int, ...] | None
     variables: tuple[str, ...]
-    direct: tuple[str | int, ...] | None = field(repr=False)
-    only_secret: str | None = field(repr=False)
-    needs: Needs = field(repr=False)
-    large_literals: tuple[int, ...] = field(repr=False)
     tree: Node = field(repr=False)
-    cost: Cost = field(repr=False)
+
+    # What only evaluating needs is found then: a check reads thousands and evaluates none.
+
+    @cached_property
+    def direct(self) -> tuple[str | int, ...] | None:
+        """Root and steps, if they can be looked up without the engine."""
+        return None if self.path is None else direct_path(self.tree)
+
+    @cached_property
+    def only_secret(self) -> str | None:
+        """The name of the secret, if it is nothing but `$secret('name')`."""
+        match self.tree:
+            case Call(arguments=(Literal(value=str() as name),)) if self.tree.function == "secret":
+                return name
+            case _:
+                return None
+
+    @cached_property
+    def needs(self) -> Needs:
+        """The parts of the scope that have to be there."""
+        return needs_of(self.reads)
+
+    @cached_property
+    def large_literals(self) -> tuple[int, ...]:
+        """The integers it is written with that a float cannot hold."""
+        return large_literals(self.tree)
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What its evaluation may cost."""
+        return cost_of(self.tree)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,33 +136,24 @@ def _parse_expression(text: str, start: int) -> tuple[Expression, int]:
     try:
         tree = parse_tokens(tokens)
         found = find_references(tree)
-        cost = cost_of(tree)
+        path = plain_path(tree)
     except RecursionError:
         message = "This expression is nested too deep."
         raise ExpressionError(message, start, "TooDeep") from None
     source = text[start : tokens[-1].start]
-    check_syntax(source, tree, start)
+    check_syntax(source, start)
+    for token in tokens:
+        if token.kind == "regex":
+            check_regex(str(token.value), token.flags, token.start)
+    variables = tuple(root for root in ROOTS if root in found.variables)
     expression = Expression(
         source=source,
         offset=start,
         reads=tuple(found.reads),
         unknown=tuple(found.unknown),
         secrets=tuple(found.secrets),
-        path=plain_path(tree),
-        variables=tuple(root for root in ROOTS if root in found.variables),
-        direct=direct_path(tree),
-        only_secret=_only_secret(tree),
-        needs=needs_of(found.reads),
-        large_literals=large_literals(tree),
+        path=path,
+        variables=variables,
         tree=tree,
-        cost=cost,
     )
     return expression, tokens[-1].end
-
-
-def _only_secret(tree: Node) -> str | None:
-    match tree:
-        case Call(arguments=(Literal(value=str() as name),)) if tree.function == "secret":
-            return name
-        case _:
-            return None
