@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
-from threading import Timer
+from threading import Barrier, Thread, Timer
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from cloudflow_dagster.providers.generic.http.addresses import refusal
 from cloudflow_dagster.providers.generic.http.failures import retry_after
 from cloudflow_dagster.providers.generic.http.reply import LARGEST_VALUE
 from cloudflow_dagster.providers.generic.http.status import expected_status
+from cloudflow_dagster.providers.generic.http.transport import transport
 from tests.fixtures.calls import Allowed, WorkingCall
 from tests.fixtures.web import Answer, Asked, Web, serving
 
@@ -740,3 +741,23 @@ def test_connections_are_kept_for_the_next_request(
             send(call, {"url": web.url()})
     assert connected == [web.port]
     assert len(web.asked) == 3
+
+
+def test_threads_that_come_at_once_share_their_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was made for nothing would lose its connections while they are open."""
+    monkeypatch.setenv("SSL_CERT_FILE", ssl.get_default_verify_paths().openssl_cafile)
+    together = Barrier(8)
+    made: list[object] = []
+
+    def make() -> None:
+        together.wait(20)
+        made.append(transport(private=True))
+
+    threads = [Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(made) == 8
+    assert len({id(one) for one in made}) == 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -29,6 +30,7 @@ _SLICE = 0.25
 """Seconds after which a read looks at the clock again."""
 _CONNECT = 10.0
 _clock: ContextVar[Clock] = ContextVar("clock")
+_making = threading.Lock()
 
 
 @contextmanager
@@ -48,7 +50,11 @@ def transport(*, private: bool) -> httpx.BaseTransport:
         private: Whether private addresses are allowed.
     """
     # A forked process must not use its parent's connections.
-    return _transport(os.getpid(), private, os.environ.get("SSL_CERT_FILE"))
+    key = (os.getpid(), private, os.environ.get("SSL_CERT_FILE"))
+    # `cache` lets several threads that come at once make one each, and all but one would be lost
+    # with their connections still open.
+    with _making:
+        return _transport(*key)
 
 
 @cache
