@@ -33,7 +33,7 @@ GOOD = [
     "0 0 29,30 2 mon",
     "0 0 28-31 2 *",
     "  0   0 * * *  ",
-    *NICKNAMES,
+    *sorted(NICKNAMES),
     "@Daily",
 ]
 BAD = {
