@@ -50,7 +50,7 @@ def run_config_schema(name: str, params: Schema, triggers: tuple[str, ...]) -> d
 def _params_field(name: str, params: Schema) -> dg.Field:
     fields = _fields(name, params)
     closed = params.get("additionalProperties", True) is False
-    shape = dg.Shape(fields) if closed else _permissive(fields)
+    shape = _closed(fields) if closed else _permissive(fields)
     required = any(field.is_required for field in fields.values())
     about = params.get("description", "The flow's inputs.")
     if required:
@@ -76,10 +76,7 @@ def _field(name: str, schema: Json, *, required: bool) -> dg.Field:
     described = _object(schema)
     about = described.get("description") or described.get("title")
     if "default" in described:
-        default = described["default"]
-        if default is None and not _nullable(described):
-            kind = dg.Noneable(kind)
-        return dg.Field(kind, default_value=default, description=about)
+        return dg.Field(kind, default_value=described["default"], description=about)
     return dg.Field(kind, is_required=required, description=about)
 
 
@@ -125,10 +122,15 @@ def _object_kind(name: str, schema: Schema) -> Any:
     fields = _fields(name, schema)
     rest = schema.get("additionalProperties", True)
     if rest is False:
-        return dg.Shape(fields)
+        return _closed(fields)
     if not fields and isinstance(rest, Mapping):
         return dg.Map(str, _kind(f"{name}__value", rest))
     return _permissive(fields)
+
+
+def _closed(fields: Mapping[str, dg.Field]) -> Any:
+    """Return an object type that takes no other fields; its own type is partly unknown."""
+    return cast("Any", dg).Shape(fields)
 
 
 def _permissive(fields: Mapping[str, dg.Field]) -> Any:

@@ -56,11 +56,10 @@ class Content:
     def of(cls, folder: FlowFolder) -> Content:
         """Compile all flows."""
         loaded = folder.load()
-        sensor = failure_sensor(loaded, folder.project)
         return cls(
             jobs=[flow.job for flow in loaded],
             schedules=[s for flow in loaded for s in _schedules(flow, folder.project)],
-            sensors=[sensor] if sensor else [],
+            sensors=[failure_sensor(loaded, folder.project)],
         )
 
 

@@ -152,7 +152,7 @@ class ThreadExecutor(dg.Executor):
             plan_context.dagster_run,
             lambda: stop.is_set() or pop_captured_interrupt(),
         ):
-            yield dg.DagsterEvent.engine_event(plan_context, message)
+            yield dg.DagsterEvent.engine_event(plan_context, message, EngineEventData())
 
     def _run_steps(
         self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan

@@ -2,7 +2,8 @@
 
 Runs that a code server launched are watched by a sensor; this needs the daemon, and sees runs too
 whose process was killed. A process that executes a run itself (the CLI, `flow.call`) starts the
-other flow itself, and the sensor leaves those runs alone.
+other flow itself, and the sensor leaves those runs alone. That failures do not start runs forever
+is seen to by the compiler (CF5009).
 """
 
 from __future__ import annotations
@@ -25,39 +26,36 @@ from cloudflow_dagster.runtime.summary import failure_of
 _NAME = "cloudflow__on_failure"
 
 
-def failure_sensor(flows: Sequence[LoadedFlow], project: Project) -> dg.SensorDefinition | None:
-    """Return what starts the `on_failure` flows of all flows, if any has one."""
+def failure_sensor(flows: Sequence[LoadedFlow], project: Project) -> dg.SensorDefinition:
+    """Return what starts the `on_failure` flows of all flows."""
     plans = {flow.job.name: flow.plan for flow in flows if flow.plan and flow.plan.on_failure}
     by_id = {flow.plan.flow: flow for flow in flows if flow.plan}
     targets = {plan.on_failure for plan in plans.values() if plan.on_failure in by_id}
-    if not targets:
-        return None
 
     def evaluate(context: dg.RunFailureSensorContext) -> dg.RunRequest | dg.SkipReason:
         failed = context.dagster_run
-        plan = plans[failed.job_name]
+        plan = plans.get(failed.job_name)
+        if plan is None:
+            return dg.SkipReason("The flow has no `on_failure`.")
         target = by_id.get(plan.on_failure or "")
         if tags.IN_PROCESS in failed.tags:
             return dg.SkipReason("The process that executed the run sees to it.")
         if target is None or target.plan is None:
             return dg.SkipReason(f"There is no flow `{plan.on_failure}` that could be started.")
-        if _goes_in_circles(plan, target.plan, failed):
-            return dg.SkipReason("The failed run was started by a failure of the same flow.")
         message = context.failure_event.message or ""
         payload = what_failed(project, context.instance, plan, failed, message)
         return dg.RunRequest(
             run_key=failed.run_id,
             job_name=target.job.name,
             run_config=_config(target.plan, payload),
-            tags=_tags(plan, failed),
+            tags={tags.FAILURE_OF: failed.run_id},
         )
 
     # Dagster's types for it are partly unknown.
     return cast("Any", dg).run_failure_sensor(
         name=_NAME,
         description="Starts the `on_failure` flow of a flow whose run failed.",
-        monitored_jobs=[flow.job for flow in flows if flow.job.name in plans],
-        request_jobs=[by_id[target].job for target in sorted(filter(None, targets))],
+        request_jobs=[by_id[target].job for target in sorted(filter(None, targets))] or None,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=2,
     )(evaluate)
@@ -81,14 +79,12 @@ def handler_for(
     if target.plan is None:
         instance.report_engine_event(f"on_failure: `{plan.on_failure}` is broken.", failed)
         return None
-    if _goes_in_circles(plan, target.plan, failed):
-        return None
     payload = what_failed(project, instance, plan, failed, message)
     return {
         "plan": target.plan,
         "job": target.job,
         "config": _config(target.plan, payload),
-        "tags": _tags(plan, failed),
+        "tags": {tags.FAILURE_OF: failed.run_id},
     }
 
 
@@ -127,19 +123,6 @@ def _config(target: Plan, payload: Mapping[str, Json]) -> dict[str, Any]:
         config["trigger"] = trigger.id
         config["event"] = {"type": trigger.type, "time": time, "payload": dict(payload)}
     return config
-
-
-def _tags(plan: Plan, failed: dg.DagsterRun) -> dict[str, str]:
-    chain = ",".join([*_chain(failed), plan.flow])
-    return {tags.FAILURE_OF: failed.run_id, tags.FAILURE_CHAIN: chain}
-
-
-def _goes_in_circles(plan: Plan, target: Plan, failed: dg.DagsterRun) -> bool:
-    return target.flow in {*_chain(failed), plan.flow}
-
-
-def _chain(run: dg.DagsterRun) -> list[str]:
-    return [part for part in run.tags.get(tags.FAILURE_CHAIN, "").split(",") if part]
 
 
 def _accepted(target: Plan, payload: Mapping[str, Json]) -> dict[str, Json]:

@@ -16,6 +16,7 @@ from cloudflow_dagster.engine.run_resource import records_of
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
+from cloudflow_dagster.runtime.record import RunFacts
 from cloudflow_dagster.runtime.summary import RunStatus, summarise
 
 _STATUS: Mapping[dg.DagsterRunStatus, RunStatus] = {
@@ -63,7 +64,7 @@ def run_to_end(project: Project, instance: dg.DagsterInstance, new: FlowRun) -> 
     new.on_start(run)
     message = ""
     for event in execute(instance, new.job, run, parent=new.parent):
-        if event.is_job_event and event.is_failure:
+        if event.event_type is dg.DagsterEventType.RUN_FAILURE:
             message = _message_of(event)
         new.on_event(event)
     summary = summary_of(project, instance, new.plan, run.run_id)
@@ -87,6 +88,10 @@ def summary_of(
     if run is None:
         raise KeyError(run_id)
     with records_of(project, run_id, lineage_of(instance, run)) as records:
-        return summarise(
-            plan, records, _STATUS.get(run.status, "failure"), only=run.tags.get(tags.ONLY)
-        )
+        if records.load_run() is None:
+            # It ended before it began; the summary wants to know where it would have.
+            first = plan.manual_trigger
+            trigger = run.tags.get(tags.TRIGGER) or (first.id if first else None)
+            records.save_run(RunFacts(flow=plan.flow, started_at="", trigger_node=trigger))
+        status = _STATUS.get(run.status, "failure")
+        return summarise(plan, records, status, only=run.tags.get(tags.ONLY))

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, cast
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
@@ -82,7 +83,8 @@ def _keep_logging_as_it_is(instance: dg.DagsterInstance) -> None:
     ends in a deadlock: the setting up holds logging's own lock and waits for the handler of another
     run, which writes an event and waits for logging's lock.
     """
-    if not instance.get_python_log_dagster_handler_config():
+    # Dagster's type for it is partly unknown.
+    if not cast("Any", instance).get_python_log_dagster_handler_config():
         vars(instance)["get_yaml_python_handlers"] = list[logging.Handler]
 
 

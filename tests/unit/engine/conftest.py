@@ -50,11 +50,11 @@ class Flows:
     told: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
 
     def write(
-        self, id: str, nodes: list[dict[str, Any]], edges: list[str], **more: Any
+        self, file: str, nodes: list[dict[str, Any]], edges: list[str], /, **more: Any
     ) -> Path:
         """Write a flow; an edge is `a > b` or `a.port > b`."""
         flow = {"version": 1, **more, "nodes": nodes, "edges": [_edge(e) for e in edges]}
-        path = self.project.flows / f"{id}.json"
+        path = self.project.flows / f"{file}.json"
         path.write_text(json.dumps(flow))
         return path
 

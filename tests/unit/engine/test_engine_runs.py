@@ -101,7 +101,9 @@ def test_a_failure_beside_a_skipped_branch_ends(flows: Flows) -> None:
     assert statuses(flows.run("f"))["join"] == "not_run"
 
 
-def test_a_caught_failure_goes_on_at_the_error_port(flows: Flows, instance: dg.DagsterInstance) -> None:
+def test_a_caught_failure_goes_on_at_the_error_port(
+    flows: Flows, instance: dg.DagsterInstance
+) -> None:
     flows.write(
         "f",
         [
@@ -182,7 +184,9 @@ def test_only_the_trigger_of_the_run_delivers(flows: Flows) -> None:
 
 def test_names_that_dagster_refuses_are_allowed(flows: Flows) -> None:
     nodes = [MANUAL, *(value(n, n) for n in ("input", "type", "config", "class"))]
-    flows.write("input", nodes, ["start > input", "input > type", "type > config", "config > class"])
+    flows.write(
+        "input", nodes, ["start > input", "input > type", "type > config", "config > class"]
+    )
     summary = flows.run("input")
 
     assert summary["status"] == "success"
@@ -212,7 +216,12 @@ def test_inputs_and_outputs_are_shown_in_dagster(
 ) -> None:
     flows.write(
         "f",
-        [MANUAL, value("one", {"a": 1}), value("two", "{{ input.a + 1 }}"), value("big", "{{ $pad('', 30000, 'x') }}")],
+        [
+            MANUAL,
+            value("one", {"a": 1}),
+            value("two", "{{ input.a + 1 }}"),
+            value("big", "{{ $pad('', 30000, 'x') }}"),
+        ],
         ["start > one", "one > two", "one > big"],
     )
     run_id = flows.run("f")["run_id"]
@@ -359,7 +368,11 @@ def test_what_a_run_did_is_in_the_history(
     record = instance.get_run_record_by_id(run_id)
     assert record is not None
     assert record.dagster_run.status is dg.DagsterRunStatus.FAILURE
-    failure = next(e for e in instance.all_logs(run_id) if e.is_dagster_event and e.get_dagster_event().is_step_failure)
+    failure = next(
+        e
+        for e in instance.all_logs(run_id)
+        if e.is_dagster_event and e.get_dagster_event().is_step_failure
+    )
     assert "bad" in str(json.dumps(str(failure)))
 
 

@@ -1,0 +1,440 @@
+"""`cloudflow dev` as people use it: its processes, and Dagster's pages over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudflow_dagster.compiler.pipeline import compile_flow
+from cloudflow_dagster.engine import tags
+from cloudflow_dagster.engine.run_flow import run_flow
+from cloudflow_dagster.project import find_project
+
+pytestmark = pytest.mark.integration
+
+COMMAND = [
+    sys.executable,
+    "-c",
+    "from cloudflow_dagster.cli import main; main(prog_name='cloudflow')",
+    "dev",
+]
+MANUAL = {"id": "start", "type": "trigger.manual"}
+PARAMS = {"type": "object", "properties": {"bad": {"type": "boolean", "default": False}}}
+
+
+def node(id: str, type: str, **config: Any) -> dict[str, Any]:
+    return {"id": id, "type": type, "config": config}
+
+
+def chain(*nodes: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return a flow whose nodes follow each other."""
+    all_nodes = [MANUAL, *nodes]
+    edges = [
+        {"source": before["id"], "target": after["id"]} for before, after in pairwise(all_nodes)
+    ]
+    return {"version": 1, **more, "nodes": all_nodes, "edges": edges}
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """Return what a condition gives as soon as that is something."""
+    give_up = time.monotonic() + seconds
+    while time.monotonic() < give_up:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s")
+
+
+@dataclass
+class Dev:
+    """A running `cloudflow dev`."""
+
+    root: Path
+    process: subprocess.Popen[str]
+    web: str = ""
+    lines: list[str] = field(default_factory=list[str])
+
+    @classmethod
+    def start(cls, root: Path) -> Dev:
+        process = subprocess.Popen(
+            [*COMMAND, "--port", "0"],
+            cwd=root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        dev = cls(root, process)
+        assert process.stdout is not None
+        for line in process.stdout:
+            dev.lines.append(line)
+            if "Logs" in line:
+                break
+        assert any("is running" in line for line in dev.lines), "".join(dev.lines)
+        dev.web = json.loads((root / ".cloudflow" / "dev.json").read_text())["web"]
+        return dev
+
+    def write(self, name: str, flow: dict[str, Any]) -> None:
+        (self.root / "flows" / f"{name}.json").write_text(json.dumps(flow))
+
+    def add(self, name: str, flow: dict[str, Any]) -> None:
+        """Write a flow and wait until it is seen as it is now."""
+        marked = {**flow, "description": os.urandom(8).hex()}
+        self.write(name, marked)
+        eventually(lambda: marked["description"] in self.jobs().get(name, ""), 15)
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        body = json.dumps({"query": query, "variables": variables}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.web}/graphql", body, headers)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.load(answer)["data"]
+
+    def jobs(self) -> dict[str, str]:
+        """Return the descriptions of all jobs by name."""
+        found = self.ask(
+            "{ repositoriesOrError { ... on RepositoryConnection "
+            "{ nodes { jobs { name description } } } } }"
+        )
+        (repository,) = found["repositoriesOrError"]["nodes"]
+        return {job["name"]: job["description"] for job in repository["jobs"]}
+
+    def launch(self, job: str, **config: Any) -> str:
+        selector = {
+            "repositoryName": "__repository__",
+            "repositoryLocationName": "cloudflow",
+            "jobName": job,
+        }
+        answer = self.ask(
+            """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
+            __typename ... on LaunchRunSuccess { run { runId } }
+            ... on RunConfigValidationInvalid { errors { message } } } }""",
+            params={"selector": selector, "runConfigData": config},
+        )["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def again(self, run_id: str) -> str:
+        answer = self.ask(
+            """mutation($params: ReexecutionParams!) {
+            launchRunReexecution(reexecutionParams: $params) {
+            __typename ... on LaunchRunSuccess { run { runId } }
+            ... on PythonError { message } } }""",
+            params={"parentRunId": run_id, "strategy": "FROM_FAILURE"},
+        )["launchRunReexecution"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return answer["run"]["runId"]
+
+    def run(self, run_id: str) -> dict[str, Any]:
+        return self.ask(
+            """query($id: ID!) { runOrError(runId: $id) { ... on Run {
+            status tags { key value } stepStats { stepKey status } } } }""",
+            id=run_id,
+        )["runOrError"]
+
+    def runs(self, **filter: Any) -> list[dict[str, Any]]:
+        return self.ask(
+            """query($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs {
+            results { runId jobName status runConfig tags { key value } } } } }""",
+            filter=filter,
+        )["runsOrError"]["results"]
+
+    def end_of(self, run_id: str, seconds: float = 90) -> dict[str, Any]:
+        ended = {"SUCCESS", "FAILURE", "CANCELED"}
+        return eventually(lambda: (r := self.run(run_id))["status"] in ended and r, seconds)
+
+
+def steps(run: dict[str, Any]) -> dict[str, str]:
+    return {step["stepKey"]: step["status"] for step in run["stepStats"]}
+
+
+def everything_of(root: Path) -> list[int]:
+    """Return the processes that work in a project's folder."""
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if (entry / "cwd").resolve(strict=True) == root.resolve():
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def make_project(root: Path) -> Path:
+    (root / "flows").mkdir(parents=True)
+    return root
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    root = make_project(tmp_path_factory.mktemp("dev") / "project")
+    every_minute = {
+        "id": "clock",
+        "type": "trigger.cron",
+        "config": {
+            "schedule": "* * * * *",
+            "params": {"at": "{{ trigger.payload.scheduled_at }}"},
+        },
+    }
+    ticking = {
+        "version": 1,
+        "params": {
+            "type": "object",
+            "properties": {"at": {"type": "string"}},
+            "required": ["at"],
+        },
+        "nodes": [every_minute],
+    }
+    (root / "flows" / "ticking.json").write_text(json.dumps(ticking))
+    running = Dev.start(root)
+    yield running
+    running.process.send_signal(signal.SIGTERM)
+    assert running.process.wait(60) == 0
+    assert running.process.stdout is not None
+    running.process.stdout.close()
+    eventually(lambda: not everything_of(root), 10)
+    assert not (root / ".cloudflow" / "dev.json").exists()
+
+
+def test_a_flow_that_is_dropped_changed_broken_and_deleted_is_seen(dev: Dev) -> None:
+    dev.write("mine", chain(node("one", "generic.transform", value=1)))
+    eventually(lambda: "mine" in dev.jobs(), 5)
+    dev.write("mine", chain(node("one", "generic.transfrm", value=1)))
+    eventually(lambda: "Did you mean `generic.transform`?" in dev.jobs()["mine"], 5)
+    assert "ticking" in dev.jobs()
+    (dev.root / "flows" / "mine.json").unlink()
+    eventually(lambda: "mine" not in dev.jobs(), 5)
+
+
+def test_a_flow_launched_in_the_ui_acts_on_the_simulated_account(dev: Dev) -> None:
+    dev.add(
+        "tag",
+        chain(
+            node("volumes", "aws.ec2.describe_volumes"),
+            node(
+                "snap",
+                "aws.ec2.create_snapshot",
+                VolumeId="{{ nodes.volumes.Volumes[0].VolumeId }}",
+                Description="by the test of dev",
+            ),
+        ),
+    )
+    run = dev.end_of(dev.launch("tag"))
+    assert steps(run) == {"start": "SUCCESS", "volumes": "SUCCESS", "snap": "SUCCESS"}
+
+    ec2 = find_project(dev.root).credentials.login(None, "aws", None).client("ec2")
+    found = ec2.describe_snapshots(
+        Filters=[{"Name": "description", "Values": ["by the test of dev"]}]
+    )
+    assert len(found["Snapshots"]) == 1
+
+
+def test_a_failed_run_goes_on_where_it_failed(dev: Dev) -> None:
+    bad = node("bad", "generic.transform", value="{{ $error('no') }}")
+    after = node("after", "generic.transform", value="{{ nodes.one }}")
+    one = node("one", "generic.transform", value=1)
+    dev.add("fails", chain(one, bad, after))
+    first = dev.launch("fails")
+    assert dev.end_of(first)["status"] == "FAILURE"
+    dev.add("fails", chain(one, node("bad", "generic.transform", value=2), after))
+    second = dev.end_of(dev.again(first))
+
+    assert second["status"] == "SUCCESS"
+    assert steps(second) == {"bad": "SUCCESS", "after": "SUCCESS"}
+
+
+def test_a_run_is_terminated(dev: Dev) -> None:
+    dev.add("long", chain(node("wait", "logic.wait", seconds=50)))
+    run_id = dev.launch("long")
+    eventually(lambda: steps(dev.run(run_id)).get("wait") == "IN_PROGRESS")
+    dev.ask(
+        "mutation($id: String!) { terminateRun(runId: $id) { __typename } }",
+        id=run_id,
+    )
+
+    assert dev.end_of(run_id, 20)["status"] == "CANCELED"
+
+
+def test_params_are_checked_by_type_and_by_schema(dev: Dev) -> None:
+    params = {"type": "object", "properties": {"n": {"type": "integer", "minimum": 3}}}
+    dev.add("typed", chain(node("one", "generic.transform", value="{{ params.n }}"), params=params))
+
+    with pytest.raises(AssertionError, match="RunConfigValidationInvalid"):
+        dev.launch("typed", params={"n": "x"})
+    run_id = dev.launch("typed", params={"n": 1})
+    assert dev.end_of(run_id)["status"] == "FAILURE"
+    logs = dev.ask(
+        """query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
+        ... on RunFailureEvent { error { message causes { message } } } } } } }""",
+        id=run_id,
+    )
+    assert "params.n: 1 is less than the minimum of 3" in json.dumps(logs)
+
+
+def test_one_run_at_a_time_waits_in_the_queue(dev: Dev) -> None:
+    dev.add("alone", chain(node("wait", "logic.wait", seconds=6), concurrency={"limit": 1}))
+    first, second = dev.launch("alone"), dev.launch("alone")
+
+    assert dev.run(second)["status"] == "QUEUED"
+    assert dev.end_of(first)["status"] == "SUCCESS"
+    assert dev.end_of(second)["status"] == "SUCCESS"
+
+
+def test_a_run_too_many_is_skipped(dev: Dev) -> None:
+    rule = {"limit": 1, "when_full": "skip"}
+    dev.add("single", chain(node("wait", "logic.wait", seconds=4), concurrency=rule))
+    first, second = dev.launch("single"), dev.launch("single")
+
+    assert dev.end_of(second)["status"] == "CANCELED"
+    assert dev.end_of(first)["status"] == "SUCCESS"
+
+
+def test_a_newer_run_cancels_the_oldest(dev: Dev) -> None:
+    rule = {"limit": 1, "when_full": "cancel_oldest"}
+    wait = node("wait", "logic.wait", seconds="{{ params.s }}")
+    params = {"type": "object", "properties": {"s": {"type": "number", "default": 50}}}
+    dev.add("newest", chain(wait, concurrency=rule, params=params))
+    first = dev.launch("newest")
+    eventually(lambda: steps(dev.run(first)).get("wait") == "IN_PROGRESS")
+    second = dev.launch("newest", params={"s": 0.1})
+
+    assert dev.end_of(first)["status"] == "CANCELED"
+    assert dev.end_of(second)["status"] == "SUCCESS"
+
+
+def test_a_failure_starts_the_other_flow_once(dev: Dev) -> None:
+    dev.add("alarm", chain(node("one", "generic.transform", value="{{ trigger.payload.node }}")))
+    bad = node("bad", "generic.transform", value="{{ $error('no') }}")
+    dev.add("alarming", chain(bad, on_failure="alarm"))
+    failed = dev.launch("alarming")
+    dev.end_of(failed)
+    eventually(lambda: dev.runs(pipelineName="alarm"), 45)
+    time.sleep(5)
+
+    (alarm,) = dev.runs(pipelineName="alarm")
+    assert {"key": tags.FAILURE_OF, "value": failed} in alarm["tags"]
+    assert dev.end_of(alarm["runId"])["status"] == "SUCCESS"
+
+
+def test_a_run_of_the_cli_is_seen_under_its_job_and_goes_on_from_there(dev: Dev) -> None:
+    bad = node("bad", "generic.transform", value="{{ params.bad ? $error('no') : 1 }}")
+    one = node("one", "generic.transform", value=1)
+    dev.add("by_cli", chain(one, bad, params=PARAMS))
+    project = find_project(dev.root)
+    plan = compile_flow(dev.root / "flows" / "by_cli.json", project=project)
+    summary = run_flow(project, plan, params={"bad": True})
+    assert summary["status"] == "failure"
+    label = {"key": ".dagster/repository", "value": "__repository__@cloudflow"}
+    (run,) = dev.runs(pipelineName="by_cli", tags=[label])
+    assert run["runId"] == summary["run_id"]
+
+    dev.add("by_cli", chain(one, node("bad", "generic.transform", value=2), params=PARAMS))
+    second = dev.end_of(dev.again(str(summary["run_id"])))
+    assert steps(second) == {"bad": "SUCCESS"}
+
+
+def test_a_called_flow_is_a_run_of_its_own(dev: Dev) -> None:
+    result = {"id": "end", "type": "flow.result", "config": {"value": 7}}
+    dev.add("called", chain(result))
+    dev.add("calling", chain(node("call", "flow.call", flow="called")))
+    run_id = dev.launch("calling")
+
+    assert dev.end_of(run_id)["status"] == "SUCCESS"
+    parent = {"key": tags.PARENT_RUN, "value": run_id}
+    (child,) = dev.runs(pipelineName="called", tags=[parent])
+    assert child["status"] == "SUCCESS"
+
+
+def test_the_daemon_starts_what_is_scheduled(dev: Dev) -> None:
+    run = eventually(lambda: dev.runs(pipelineName="ticking"), 100)[-1]
+
+    assert dev.end_of(run["runId"])["status"] == "SUCCESS"
+    assert "scheduled_at" in json.dumps(run["runConfig"])
+    assert "at" in run["runConfig"]
+
+
+def test_a_second_one_in_the_same_project_says_so(dev: Dev) -> None:
+    second = subprocess.run(COMMAND, cwd=dev.root, capture_output=True, text=True, check=False)
+
+    assert second.returncode == 2
+    assert f"it runs already for this project: {dev.web}" in second.stderr
+
+
+def test_a_port_that_is_taken_says_so(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "project")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ended = subprocess.run(
+            [*COMMAND, "--port", port], cwd=root, capture_output=True, text=True, check=False
+        )
+
+    assert ended.returncode == 2
+    assert f"port {port} of 127.0.0.1 cannot be used" in ended.stderr
+    assert "--port 0" in ended.stderr
+
+
+def test_an_address_that_others_reach_is_refused(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "project")
+    ended = subprocess.run(
+        [*COMMAND, "--host", "0.0.0.0"], cwd=root, capture_output=True, text=True, check=False
+    )
+
+    assert ended.returncode == 2
+    assert "asks for no login" in ended.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
+def test_everything_ends_with_it_however_it_ends(tmp_path: Path, number: signal.Signals) -> None:
+    root = make_project(tmp_path / "project")
+    wait = chain(node("wait", "logic.wait", seconds=50))
+    (root / "flows" / "long.json").write_text(json.dumps(wait))
+    dev = Dev.start(root)
+    run_id = dev.launch("long")
+    eventually(lambda: steps(dev.run(run_id)).get("wait") == "IN_PROGRESS")
+    assert len(everything_of(root)) > 4
+    dev.process.send_signal(number)
+    status = dev.process.wait(60)
+
+    assert status == (-9 if number is signal.SIGKILL else 0)
+    eventually(lambda: not everything_of(root), 60)
+    assert dev.process.stdout is not None
+    dev.process.stdout.close()
+    from cloudflow_dagster.engine.instance import open_instance
+
+    with open_instance(find_project(root)) as instance:
+        run = instance.get_run_by_id(run_id)
+        assert run is not None
+        assert run.status.value == "CANCELED"
+
+
+def test_all_is_stopped_when_a_part_ends_by_itself(tmp_path: Path) -> None:
+    root = make_project(tmp_path / "project")
+    dev = Dev.start(root)
+    daemon = next(
+        pid
+        for pid in everything_of(root)
+        if b"dagster._daemon" in (Path("/proc") / str(pid) / "cmdline").read_bytes()
+    )
+    os.kill(daemon, signal.SIGKILL)
+
+    assert dev.process.wait(60) == 1
+    assert dev.process.stdout is not None
+    assert "the daemon ended with status -9" in dev.process.stdout.read()
+    dev.process.stdout.close()
+    eventually(lambda: not everything_of(root), 10)

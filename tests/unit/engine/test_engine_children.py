@@ -1,0 +1,154 @@
+"""`flow.call` and `on_failure`: runs that other runs start."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from cloudflow_dagster.engine import tags
+from tests.unit.engine.conftest import Flows, breaks, value
+
+MANUAL = {"id": "start", "type": "trigger.manual"}
+DOUBLE = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+
+
+def call(flow: str, **more: Any) -> dict[str, Any]:
+    return {"id": "call", "type": "flow.call", "config": {"flow": flow, **more}}
+
+
+def result(value: Any) -> dict[str, Any]:
+    return {"id": "end", "type": "flow.result", "config": {"value": value}}
+
+
+def double(flows: Flows) -> None:
+    flows.write("double", [MANUAL, result("{{ params.n * 2 }}")], ["start > end"], params=DOUBLE)
+
+
+def test_a_called_flow_gives_its_result(flows: Flows, instance: dg.DagsterInstance) -> None:
+    double(flows)
+    nodes = [MANUAL, call("double", params={"n": 21}), result("{{ nodes.call }}")]
+    flows.write("f", nodes, ["start > call", "call > end"])
+    summary = flows.run("f")
+
+    assert summary["result"] == 42
+    (child,) = instance.get_runs(dg.RunsFilter(job_name="double"))
+    assert child.tags[tags.PARENT_RUN] == summary["run_id"]
+    assert child.status is dg.DagsterRunStatus.SUCCESS
+
+
+def test_called_flows_run_side_by_side(flows: Flows) -> None:
+    double(flows)
+    each = {"id": "each", "type": "logic.loop", "config": {"items": [1, 2, 3, 4]}}
+    nodes = [
+        MANUAL,
+        each,
+        call("double", params={"n": "{{ item }}"}),
+        result("{{ input.results }}"),
+    ]
+    flows.write("f", nodes, ["start > each", "each.item > call", "each.done > end"])
+
+    assert flows.run("f")["result"] == [2, 4, 6, 8]
+
+
+def test_a_called_flow_that_fails_fails_the_call(flows: Flows) -> None:
+    flows.write("bad", [MANUAL, breaks("node")], ["start > node"])
+    flows.write("f", [MANUAL, call("bad")], ["start > call"])
+    error = flows.run("f")["nodes"]["call"]["error"]
+
+    assert error["code"] == "ChildFailed"
+    assert "`node`" in error["message"]
+
+
+def test_params_that_do_not_fit_the_called_flow_fail_the_call(flows: Flows) -> None:
+    double(flows)
+    flows.write("f", [MANUAL, call("double", params={"n": "{{ 'x' }}"})], ["start > call"])
+    error = flows.run("f")["nodes"]["call"]["error"]
+
+    assert error["code"] == "InvalidParams"
+    assert "params.n" in error["message"]
+
+
+def test_a_flow_that_is_not_there_or_broken_fails_the_call(flows: Flows) -> None:
+    names = value("name", "{{ params.name }}")
+    params = {"type": "object", "properties": {"name": {"type": "string"}}}
+    node = call("{{ params.name }}", max_depth=2)
+    flows.write("f", [MANUAL, names, node], ["start > name", "name > call"], params=params)
+    flows.write("broken", [{"id": "x", "type": "no.such"}], [])
+
+    missing = flows.run("f", params={"name": "brokn"})["nodes"]["call"]["error"]
+    assert missing["code"] == "UnknownFlow"
+    assert "broken" in missing["message"]
+    assert (
+        flows.run("f", params={"name": "broken"})["nodes"]["call"]["error"]["code"] == "BrokenFlow"
+    )
+
+
+def test_a_flow_reaches_itself_as_deep_as_the_call_says(
+    flows: Flows, instance: dg.DagsterInstance
+) -> None:
+    more = {"id": "more", "type": "logic.if", "config": {"condition": "{{ params.n > 0 }}"}}
+    nodes = [MANUAL, more, call("f", params={"n": "{{ params.n - 1 }}"}, max_depth=3), result(1)]
+    edges = ["start > more", "more.true > call", "call > end", "more.false > end"]
+    flows.write("f", nodes, edges, params=DOUBLE)
+
+    assert flows.run("f", params={"n": 2})["status"] == "success"
+    assert instance.get_runs_count() == 3
+    deep = flows.run("f", params={"n": 5})
+    assert "MaxDepth" in deep["nodes"]["call"]["error"]["message"]
+
+
+def test_on_failure_starts_the_other_flow_once(flows: Flows, instance: dg.DagsterInstance) -> None:
+    fields = {name: f"{{{{ params.{name} }}}}" for name in ("flow", "run_id", "node")}
+    params = {
+        "type": "object",
+        "properties": {
+            "flow": {"type": "string"},
+            "run_id": {"type": "string"},
+            "node": {"type": ["string", "null"]},
+            "error": {"type": "object"},
+        },
+    }
+    seen = result({**fields, "code": "{{ trigger.payload.error.code }}"})
+    flows.write("alarm", [MANUAL, seen], ["start > end"], params=params)
+    flows.write("f", [MANUAL, breaks("bad")], ["start > bad"], on_failure="alarm")
+    summary = flows.run("f")
+
+    (alarm,) = instance.get_runs(dg.RunsFilter(job_name="alarm"))
+    assert alarm.status is dg.DagsterRunStatus.SUCCESS
+    assert alarm.tags[tags.FAILURE_OF] == summary["run_id"]
+    assert alarm.run_config["params"] == {
+        "flow": "f",
+        "run_id": summary["run_id"],
+        "node": "bad",
+        "error": summary["nodes"]["bad"]["error"],
+    }
+
+
+def test_on_failure_gets_only_the_params_that_a_closed_schema_has(
+    flows: Flows, instance: dg.DagsterInstance
+) -> None:
+    params = {
+        "type": "object",
+        "properties": {"node": {"type": ["string", "null"]}},
+        "additionalProperties": False,
+    }
+    flows.write("alarm", [MANUAL], [], params=params)
+    flows.write("f", [MANUAL, breaks("bad")], ["start > bad"], on_failure="alarm")
+    flows.run("f")
+
+    (alarm,) = instance.get_runs(dg.RunsFilter(job_name="alarm"))
+    assert alarm.run_config["params"] == {"node": "bad"}
+
+
+def test_a_run_that_no_node_failed_has_an_error_too(
+    flows: Flows, instance: dg.DagsterInstance
+) -> None:
+    flows.write("alarm", [MANUAL], [])
+    wait = {"id": "wait", "type": "logic.wait", "config": {"seconds": 30}}
+    flows.write("f", [MANUAL, wait], ["start > wait"], on_failure="alarm", timeout=0.3)
+    flows.run("f")
+
+    (alarm,) = instance.get_runs(dg.RunsFilter(job_name="alarm"))
+    assert alarm.run_config["params"]["node"] is None
+    assert "timeout of 0.3 s" in alarm.run_config["params"]["error"]["message"]
