@@ -1,15 +1,24 @@
-"""The one place that knows the JSONata engine (jsonatapy), and the text it is given.
+"""The JSONata engine (jsonatapy) in this process, and the text it is given.
 
 An engine call takes the JSONata text, the scope as one object, and gives `{"v": value}`, or `{}`
 for absent: the engine itself has `None` for both null and undefined. Errors come out as
-`ExpressionError`. Which expressions are evaluated here and which in the sandbox is decided in
-`evaluate.py`; both go through the same text.
+`ExpressionError`. What must not be evaluated in this process goes through `sandbox.py`, with the
+same text.
+
+The engine's library (2.2.13, with the allocator mimalloc) keeps what all threads share in storage
+that belongs to the thread that loaded it. Once that thread has ended, or in a child that another
+thread forked, the next thread that uses it crashes the process. So it is loaded in the main thread
+or not at all (`usable_here`); a test proves that this still is so.
 """
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+import threading
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from cloudflow_dagster.expressions.errors import Code, ExpressionError
@@ -56,6 +65,49 @@ $cloudflow_is_function := function($x) {(
 FUNCTION_FOUND: Final = "cloudflow: a function"
 
 
+class _Home:
+    """Where the engine was loaded."""
+
+    def __init__(self) -> None:
+        self.thread: int | None = None
+        self.lost = False
+
+    def load(self) -> None:
+        """Load the engine, if this is the main thread and it has not been loaded elsewhere."""
+        if self.thread is not None or self.lost:
+            return
+        if threading.current_thread() is not threading.main_thread():
+            return
+        if "jsonatapy" in sys.modules:
+            self.lost = True  # nobody knows by which thread
+            return
+        import_module("jsonatapy")
+        self.thread = threading.get_ident()
+
+    def after_fork(self) -> None:
+        """In the child only the thread that forked exists."""
+        if self.thread is not None and self.thread != threading.get_ident():
+            self.thread = None
+            self.lost = True
+
+
+_HOME = _Home()
+_HOME.load()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_HOME.after_fork)
+
+
+def usable_here() -> bool:
+    """Whether the engine may be used in this process, by any of its threads.
+
+    It may not if this module was first imported in a thread other than the main one, and the main
+    one has not asked since. Everything works then too, in workers, but takes longer.
+    """
+    if _HOME.thread is None:
+        _HOME.load()
+    return _HOME.thread is not None
+
+
 def engine_text(source: str, variables: tuple[str, ...], *, find_functions: bool) -> str:
     """Return the JSONata that gives `{"v": value}`, or `{}` where the value is absent.
 
@@ -76,39 +128,15 @@ def engine_text(source: str, variables: tuple[str, ...], *, find_functions: bool
     )
 
 
-def check_syntax(source: str, offset: int) -> None:
-    """Let the engine read an expression too: what it refuses must not wait for a run.
-
-    Raises:
-        ExpressionError: The engine's parser refuses it.
-    """
-    compile_text(source, offset)
-
-
-def check_regex(pattern: str, flags: str, offset: int) -> None:
-    """Let the engine make a regular expression, which it else does only when it is used.
-
-    Raises:
-        ExpressionError: It cannot be used.
-    """
-    try:
-        call(compile_text(f'$contains("", /{pattern}/{flags})', offset), {})
-    except ExpressionError:
-        raise ExpressionError(
-            "This regular expression cannot be used. Look-around and back references do not exist"
-            " here.",
-            offset,
-            "Syntax",
-        ) from None
-
-
 def compile_text(text: str, offset: int) -> JsonataExpression:
     """Compile JSONata. The result may only be used, and dropped, in the thread that made it.
+
+    Only where `usable_here`.
 
     Raises:
         ExpressionError: It cannot be read.
     """
-    import jsonatapy  # noqa: PLC0415 - loaded with the first expression, not with the package
+    import jsonatapy  # noqa: PLC0415 - see usable_here
 
     try:
         return jsonatapy.compile(text)
@@ -119,7 +147,7 @@ def compile_text(text: str, offset: int) -> JsonataExpression:
 def call(
     expression: JsonataExpression, data: dict[str, Any], variables: dict[str, Any] | None = None
 ) -> Any:
-    """Evaluate compiled JSONata in this thread; other threads go on meanwhile.
+    """Evaluate compiled JSONata in this thread; no other thread of Python goes on meanwhile.
 
     Raises:
         ExpressionError: The evaluation failed, or came to a limit of the engine's.
@@ -143,7 +171,7 @@ def evaluate_here(
     secret: Callable[[str], str] | None,
     offset: int,
 ) -> Any:
-    """Compile and evaluate JSONata with its secrets in this thread.
+    """Compile and evaluate JSONata with its secrets in this thread. Only where `usable_here`.
 
     It is compiled anew each time (some microseconds): the engine's objects are bound to a thread.
 
@@ -205,6 +233,8 @@ def error_from_text(text: str, offset: int, code: Code = "Evaluation") -> Expres
     if "surrogates not allowed" in text:
         return ExpressionError("A text that it reads is not valid Unicode.", offset)
     found = _ERROR_CODE.search(text)
+    if text.startswith(_PREFIXES[0]) or (found is not None and found[1].startswith("S")):
+        code = "Syntax"
     if found is not None:
         code = _CODES.get(found[1], code)
         text = text[found.end() :]

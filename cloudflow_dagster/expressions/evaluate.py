@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 from cloudflow_dagster.expressions.cost import Size
-from cloudflow_dagster.expressions.engine import engine_text, evaluate_here
+from cloudflow_dagster.expressions.engine import engine_text
 from cloudflow_dagster.expressions.errors import ABSENT, Absent, ExpressionError
 from cloudflow_dagster.expressions.integers import (
     TABLE_NAME,
     Integers,
     with_exact_text,
 )
+from cloudflow_dagster.expressions.places import evaluate_text
 from cloudflow_dagster.expressions.scope import Scope, field_of, root_value, survey, take, weigh
 from cloudflow_dagster.expressions.template import (
     Expression,
@@ -134,14 +135,8 @@ def _run(expression: Expression, scope: Scope, secret: Secret | None) -> Json | 
         () if handed else expression.variables,
         find_functions=expression.cost.makes_functions,
     )
-    if _is_cheap(expression, data, size):
-        result = evaluate_here(text, data, handed, secret, expression.offset)
-    else:
-        from cloudflow_dagster.expressions.sandbox import (  # noqa: PLC0415 - costs 15 ms
-            evaluate_apart,
-        )
-
-        result = evaluate_apart(text, data, handed, secret, expression.offset)
+    cheap = _is_cheap(expression, data, size)
+    result = evaluate_text(text, data, handed, secret, expression.offset, cheap=cheap)
     value = result.get("v", ABSENT)
     if expression.cost.calculates:
         _check_finite(value)

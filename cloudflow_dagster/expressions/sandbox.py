@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,6 +34,7 @@ MAX_REQUEST: Final = 32_000_000
 MAX_RESULT: Final = 12_000_000
 """Bytes of JSON that an expression may read, and give, in a worker."""
 _SEQUENCE_LIMIT: Final = 1_000_000
+_KEPT: Final = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _GRACE: Final = 0.4
 """Seconds beyond the time limit after which a worker that does not stop by itself is killed."""
 _START_LIMIT: Final = 20.0
@@ -87,11 +89,22 @@ def evaluate_apart(
             return worker.evaluate(request, secret, offset)
 
 
+def _folder_of_engine() -> Path:
+    spec = find_spec("jsonatapy")  # which does not load it: see engine.py
+    if spec is None or spec.origin is None:
+        raise ExpressionError("The package jsonatapy, which evaluates expressions, is missing.")
+    return Path(spec.origin).resolve().parent.parent
+
+
+def _environment() -> dict[str, str]:
+    """A worker sees nothing of this process's environment, which may hold secrets."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    return {"PATH": os.defpath, "RUST_BACKTRACE": "0", "MALLOC_ARENA_MAX": "1", **kept}
+
+
 class _Worker:
     def __init__(self) -> None:
-        import jsonatapy  # noqa: PLC0415 - loaded with the first expression
-
-        package = Path(jsonatapy.__file__).resolve().parent.parent
+        package = _folder_of_engine()
         script = Path(__file__).with_name("sandbox_worker.py")
         self.process = subprocess.Popen(  # noqa: S603 - our own script, no input in its arguments
             [sys.executable, "-I", "-S", str(script), str(package), str(MEMORY_LIMIT)],
@@ -99,7 +112,7 @@ class _Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env={"PATH": os.defpath, "RUST_BACKTRACE": "0", "MALLOC_ARENA_MAX": "1"},
+            env=_environment(),
         )
         if self.process.stdin is None or self.process.stdout is None:
             raise RuntimeError("a worker without pipes")
@@ -215,6 +228,14 @@ def _too_much_memory(offset: int) -> ExpressionError:
     return ExpressionError(message, offset, "TooLarge")
 
 
+def _start() -> _Worker:
+    try:
+        return _Worker()
+    except OSError as error:
+        message = f"The process that this expression needs cannot be started: {error}."
+        raise ExpressionError(message) from None
+
+
 class _Pool:
     def __init__(self) -> None:
         self.forget()
@@ -243,7 +264,7 @@ class _Pool:
             with self.lock:
                 worker = self.idle.pop() if self.idle else None
             if worker is None:
-                return _Worker()
+                return _start()
             if worker.alive:
                 return worker
             worker.stop()

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from cloudflow_dagster.expressions.cost import Cost, cost_of
-from cloudflow_dagster.expressions.engine import check_regex, check_syntax
 from cloudflow_dagster.expressions.errors import ExpressionError
 from cloudflow_dagster.expressions.integers import large_literals
 from cloudflow_dagster.expressions.lexer import read_tokens
 from cloudflow_dagster.expressions.parser import parse_tokens
+from cloudflow_dagster.expressions.places import check_regex, check_syntax
 from cloudflow_dagster.expressions.references import (
     ROOTS,
     Read,
