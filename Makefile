@@ -35,7 +35,7 @@ dev: $(VENV)/.installed
 	@exec $(BIN)/cloudflow dev
 
 test: $(VENV)/.installed
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(TESTS)
 
 check: $(VENV)/.installed
 	$(BIN)/ruff format --check
