@@ -241,7 +241,8 @@ class _Rounds:
         self._running: dict[str, IExecutionStep] = {}
         self._failed_groups: set[str] = set()
         self._stop = stops.stop_event(context.run_id)
-        self._begun = time.monotonic()
+        self._clock = stops.clock_of(context.run_id)
+        self._clock.start()
         self._give_up_at: float | None = None
         self._reason: BaseException | None = None
 
@@ -265,7 +266,7 @@ class _Rounds:
     def _look_for_a_stop(self) -> Iterator[dg.DagsterEvent]:
         if self._reason:
             return
-        late = self._limits.timeout and time.monotonic() - self._begun > self._limits.timeout
+        late = self._limits.timeout and self._clock.seconds() > self._limits.timeout
         if self._active.check_for_interrupts() or self._stop.is_set():
             self._end_early(dg.DagsterExecutionInterruptedError("The run was told to stop."))
             self._note_cancellation()

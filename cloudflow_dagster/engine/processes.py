@@ -79,15 +79,12 @@ def stop(children: Iterable[Child], patience: float) -> None:
         patience: Seconds that each has before it is killed.
     """
     for child in reversed(list(children)):
-        _signal(child, signal.SIGTERM)
+        # It alone: the code server has to tell its runs itself that they are canceled.
+        child.process.terminate()
         give_up = time.monotonic() + patience
         while not child.ended and time.monotonic() < give_up:
             time.sleep(0.05)
         # What is left of the group: the process itself, or what it has left behind.
-        _signal(child, signal.SIGKILL)
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.process.pid, signal.SIGKILL)
         child.process.wait()
-
-
-def _signal(child: Child, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.process.pid, number)

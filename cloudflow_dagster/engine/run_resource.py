@@ -54,6 +54,7 @@ def run_resource(plan: Plan, project: Project) -> dg.ResourceDefinition:
                 pinned=bool(dagster_run.run_config.get("pinned", False)),
                 only=dagster_run.tags.get(tags.ONLY),
                 stop=stops.stop_event(dagster_run.run_id),
+                clock=stops.clock_of(dagster_run.run_id),
             )
             try:
                 run.hide_known_secrets()

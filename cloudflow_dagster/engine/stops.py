@@ -1,18 +1,27 @@
-"""Telling a run of this process, and the child runs that it waits for, to stop."""
+"""Telling a run of this process, and the child runs that it waits for, to stop; and its clock."""
 
 from __future__ import annotations
 
 import threading
 
+from cloudflow_dagster.runtime.clock import RunClock
+
 _lock = threading.Lock()
 _events: dict[str, threading.Event] = {}
 _children: dict[str, set[str]] = {}
+_clocks: dict[str, RunClock] = {}
 
 
 def stop_event(run_id: str) -> threading.Event:
     """Return the event that is set when the run shall stop; the same for every caller."""
     with _lock:
         return _events.setdefault(run_id, threading.Event())
+
+
+def clock_of(run_id: str) -> RunClock:
+    """Return the clock of the run; the same for every caller."""
+    with _lock:
+        return _clocks.setdefault(run_id, RunClock())
 
 
 def link(parent: str, child: str) -> None:
@@ -38,5 +47,6 @@ def forget(run_id: str) -> None:
     with _lock:
         _events.pop(run_id, None)
         _children.pop(run_id, None)
+        _clocks.pop(run_id, None)
         for children in _children.values():
             children.discard(run_id)

@@ -364,7 +364,7 @@ def test_the_daemon_starts_what_is_scheduled(dev: Dev) -> None:
 
     assert dev.end_of(run["runId"])["status"] == "SUCCESS"
     assert "scheduled_at" in json.dumps(run["runConfig"])
-    assert "at" in run["runConfig"]
+    assert "at" in run["runConfig"]["params"]
 
 
 def test_a_second_one_in_the_same_project_says_so(dev: Dev) -> None:
