@@ -42,7 +42,7 @@ from dagster._core.execution.plan.execute_plan import (
 )
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.plan.step import IExecutionStep
+from dagster._core.execution.plan.step import ExecutionStep, IExecutionStep
 from dagster._core.execution.retries import RetryMode
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.interrupts import pop_captured_interrupt
@@ -240,6 +240,7 @@ class _Rounds:
         self._news: queue.SimpleQueue[tuple[str, dg.DagsterEvent | _Ended]] = queue.SimpleQueue()
         self._running: dict[str, IExecutionStep] = {}
         self._failed_groups: set[str] = set()
+        self._told: set[str] = set()
         self._stop = stops.stop_event(context.run_id)
         self._clock = stops.clock_of(context.run_id)
         self._clock.start()
@@ -300,24 +301,36 @@ class _Rounds:
             instance.report_run_canceling(run)
 
     def _start_steps(self) -> Iterator[dg.DagsterEvent]:
-        room = self._limits.max_concurrent - len(self._running)
-        steps = self._active.get_steps_to_execute(limit=room)
-        yield from self._active.concurrency_event_iterator(self._context)
-        for step in steps:
-            context = self._context.for_step(step, self._active.get_known_state())
-            if (step.tags or {}).get(tags.GROUP) in self._failed_groups:
-                context.log.info(f"Not starting {step.key}: another of its group has failed.")
-                self._active.mark_abandoned(step.key)
-                continue
-            self._running[step.key] = step
-            # A copy of the context, so that what Dagster keeps there is there in the thread too.
-            # A daemon thread, because a step that does not stop must not keep the process alive.
-            threading.Thread(
-                target=contextvars.copy_context().run,
-                args=(self._work, context),
-                name=f"step {step.key}",
-                daemon=True,
-            ).start()
+        again = True
+        while again:
+            again = False
+            room = self._limits.max_concurrent - len(self._running)
+            steps = self._active.get_steps_to_execute(limit=room)
+            yield from self._active.concurrency_event_iterator(self._context)
+            for step in steps:
+                # A step that is given up makes room for another one of its group.
+                again |= not self._start(step)
+
+    def _start(self, step: ExecutionStep) -> bool:
+        """Start a step, or give it up because another of its group has failed; say which."""
+        context = self._context.for_step(step, self._active.get_known_state())
+        group = (step.tags or {}).get(tags.GROUP)
+        if group in self._failed_groups:
+            if group not in self._told:
+                self._told.add(group)
+                context.log.info("Not started, nor is any after it: another item has failed.")
+            self._active.mark_abandoned(step.key)
+            return False
+        self._running[step.key] = step
+        # A copy of the context, so that what Dagster keeps there is there in the thread too.
+        # A daemon thread, because a step that does not stop must not keep the process alive.
+        threading.Thread(
+            target=contextvars.copy_context().run,
+            args=(self._work, context),
+            name=f"step {step.key}",
+            daemon=True,
+        ).start()
+        return True
 
     def _work(self, context: StepExecutionContext) -> None:
         """Execute one step and its hooks; runs in the step's thread."""

@@ -14,6 +14,7 @@ from cloudflow_dagster.nodes.call import CallLog
 from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Carries, NodeType
 from cloudflow_dagster.plan import Plan, Step
+from cloudflow_dagster.runtime.clock import RunClock
 from cloudflow_dagster.runtime.record import Records
 from cloudflow_dagster.runtime.redaction import Redactor
 
@@ -93,6 +94,7 @@ class Run:
         pinned: Whether pins stand for the nodes' work.
         only: Id of the one node to run, if the others are not.
         stop: Set when the run is to end.
+        clock: How long it has worked.
     """
 
     plan: Plan
@@ -113,6 +115,7 @@ class Run:
     pinned: bool = False
     only: str | None = None
     stop: threading.Event = field(default_factory=threading.Event)
+    clock: RunClock = field(default_factory=RunClock)
     bindings: dict[str, Binding] = field(default_factory=dict[str, "Binding"], repr=False)
 
     @cached_property

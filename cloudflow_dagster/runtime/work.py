@@ -9,7 +9,7 @@ from cloudflow_dagster.expressions import ExpressionError, evaluate_condition
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import CallLog
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
-from cloudflow_dagster.nodes.spec import Chosen, Kind
+from cloudflow_dagster.nodes.spec import Behaviour, Chosen, Kind
 from cloudflow_dagster.plan import Step
 from cloudflow_dagster.runtime.attempt import Attempt, RedactedLog, log_of, out_of_time
 from cloudflow_dagster.runtime.frame import Frame
@@ -36,7 +36,10 @@ def execute(frame: Frame, step: Step, attempt: int, log: CallLog) -> Done | Agai
     if came_in is None:
         return skip(frame, step, own_log)
     done = without_work(frame, step, came_in, own_log)
-    return done or _Work(frame, step, came_in, attempt, own_log).do()
+    if done is not None:
+        return done
+    with frame.run.clock.doing(waits=step.behaviour is Behaviour.WAIT):
+        return _Work(frame, step, came_in, attempt, own_log).do()
 
 
 def skip(frame: Frame, step: Step, log: RedactedLog) -> Done:
@@ -172,7 +175,8 @@ class _Work:
         if until is None or isinstance(output, Chosen):
             return True
         try:
-            scope = attempt.scope(output)
+            # As everybody else will see it: a message of the condition could cut a secret in two.
+            scope = attempt.scope(self.frame.run.redactor.value(output))
             return evaluate_condition(until.condition, scope, attempt.secret)
         except ExpressionError as error:
             raise NodeError(

@@ -145,8 +145,8 @@ def test_a_run_that_no_node_failed_has_an_error_too(
     flows: Flows, instance: dg.DagsterInstance
 ) -> None:
     flows.write("alarm", [MANUAL], [])
-    wait = {"id": "wait", "type": "logic.wait", "config": {"seconds": 30}}
-    flows.write("f", [MANUAL, wait], ["start > wait"], on_failure="alarm", timeout=0.3)
+    endless = value("endless", 1, until={"condition": "{{ false }}"})
+    flows.write("f", [MANUAL, endless], ["start > endless"], on_failure="alarm", timeout=0.3)
     flows.run("f")
 
     (alarm,) = instance.get_runs(dg.RunsFilter(job_name="alarm"))

@@ -1,0 +1,60 @@
+"""How long a run has worked: a flow's `timeout` does not count the time that it waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+
+
+class RunClock:
+    """Stands still while all that a run does is wait (`logic.wait`).
+
+    Args:
+        now: Gives the time in seconds.
+    """
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._begun = now()
+        self._busy = 0
+        self._waiting = 0
+        self._stood_still = 0.0
+        self._still_since: float | None = None
+
+    def start(self) -> None:
+        """Begin to count: the run has its place and starts its first step."""
+        with self._lock:
+            self._begun = self._now()
+            self._stood_still = 0.0
+
+    def seconds(self) -> float:
+        """Return how long the run has worked."""
+        with self._lock:
+            now = self._now()
+            still = 0.0 if self._still_since is None else now - self._still_since
+            return now - self._begun - self._stood_still - still
+
+    @contextmanager
+    def doing(self, *, waits: bool) -> Generator[None]:
+        """Tell that a step is executed, and whether it does nothing but wait."""
+        self._change(waits=waits, by=1)
+        try:
+            yield
+        finally:
+            self._change(waits=waits, by=-1)
+
+    def _change(self, *, waits: bool, by: int) -> None:
+        with self._lock:
+            if waits:
+                self._waiting += by
+            else:
+                self._busy += by
+            still = self._waiting > 0 and self._busy == 0
+            if still and self._still_since is None:
+                self._still_since = self._now()
+            elif not still and self._still_since is not None:
+                self._stood_still += self._now() - self._still_since
+                self._still_since = None
