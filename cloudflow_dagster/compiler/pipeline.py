@@ -112,7 +112,7 @@ def compile_project(project: Project, registry: Registry | None = None) -> list[
 
     Whatever one of them is, the others are not harmed.
     """
-    with _collector_paused():
+    with collector_paused():
         parsed = [_parse(path, shown_path(path)) for path in sorted(project.flows.glob("*.json"))]
         siblings = Siblings()
         for one in parsed:
@@ -121,7 +121,7 @@ def compile_project(project: Project, registry: Registry | None = None) -> list[
 
 
 @contextmanager
-def _collector_paused() -> Generator[None, None, None]:
+def collector_paused() -> Generator[None, None, None]:
     """Do without the garbage collector: all that is made is kept, and it would look for nothing.
 
     Saves a seventh of the time for a thousand flows (`benchmarks/check_flows.py`).
