@@ -62,7 +62,7 @@ def _measure_ours(root: Path) -> list[tuple[str, float, float]]:
     return [
         _timed(f"compile {FLOWS} flows", lambda: compiled.extend(compile_project(project))),
         _timed("plans", lambda: [one.plan for one in compiled]),
-        _timed("definitions from plans", lambda: [job_for(one.plan, project) for one in compiled]),
+        _timed("definitions from plans", from_plans),
         _timed("all of it (`FlowFolder.load`)", folder.load),
         _timed("again after one flow changed", one_changed),
         _timed("one flow, for a process that runs it", lambda: folder.one("flow_7")),
