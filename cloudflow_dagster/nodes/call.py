@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,6 +75,18 @@ class Call(Protocol):
 
     def hide(self, secret: str) -> None:
         """Keep a value that the handler derived from a secret out of logs and stored outputs."""
+        ...
+
+    def redact(self, text: str) -> str:
+        """Return a text without secrets.
+
+        Logs, errors and outputs are redacted anyway. This is for a text that is cut or changed
+        before it gets there: what is left of a secret then might not be recognised.
+        """
+        ...
+
+    def redact_stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the bytes of a stream without secrets; what goes into `files` passes through it."""
         ...
 
     def sleep(self, seconds: float) -> None:

@@ -7,7 +7,7 @@ import hashlib
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,6 +125,14 @@ class StepCall:
         """Keep a value out of logs and stored outputs."""
         self._frame.run.redactor.add(secret)
 
+    def redact(self, text: str) -> str:
+        """Return a text without secrets."""
+        return self._frame.run.redactor.text(text)
+
+    def redact_stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the bytes of a stream without secrets."""
+        return self._frame.run.redactor.stream(chunks)
+
     def sleep(self, seconds: float) -> None:
         """Wait, but no longer than the run goes on."""
         self.remaining(0)
@@ -198,6 +206,10 @@ class Attempt:
         self.frame.run.redactor.add(value)
         return value
 
+    def hide(self, secret: str) -> None:
+        """Hide a value from now on."""
+        self.frame.run.redactor.add(secret)
+
     def config(self) -> dict[str, Any]:
         """Return the step's config with all expressions evaluated.
 
@@ -207,7 +219,7 @@ class Attempt:
         return self._config(self.scope())
 
     def _config(self, scope: dict[str, Any]) -> dict[str, Any]:
-        return self.binding.bind(scope, self.secret, self.came_in.fed())
+        return self.binding.bind(scope, self.secret, self.came_in.fed(), self.hide)
 
     def work(self, deadline: float | None, round_: int) -> Json | Chosen:
         """Do the step's work once.
@@ -225,7 +237,7 @@ class Attempt:
     def _call(self, deadline: float | None, round_: int, log: RedactedLog) -> Json | Chosen:
         try:
             scope = self.scope()
-            region = self.binding.region(scope, self.secret)
+            region = self.binding.region(scope, self.secret, self.hide)
             return self._handle(self._config(scope), region, deadline, round_, log)
         except (NodeError, Canceled, RecordsError):
             raise

@@ -7,7 +7,7 @@ binding one item of a million costs what its expressions cost.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from cloudflow_dagster.expressions import (
@@ -31,6 +31,9 @@ from cloudflow_dagster.runtime.schemas import Schema, wrapped
 
 Scope = Mapping[str, Any]
 Secret = Callable[[str], str]
+Hide = Callable[[str], None]
+_LONG_ENOUGH = 8
+"""Characters from which what was made of a secret is hidden; shorter ones are common words."""
 _NO_FIELDS: frozenset[str] = frozenset()
 
 
@@ -41,12 +44,14 @@ class Surroundings:
     Attributes:
         scope: The names that expressions see.
         secret: Fetches a secret.
+        hide: Is told what was made of secrets: a part of one, or one in upper case, say.
         absent: The texts of the fields that turned out to be absent.
     """
 
     scope: Scope
     secret: Secret
-    absent: dict[Path, str]
+    hide: Hide
+    absent: dict[Path, str] = field(default_factory=dict[Path, str])
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,9 @@ class _Text:
     def bind(self, around: Surroundings) -> Json | Absent:
         with_place = _Placed(self.path, self.template.text)
         whole = self.template.whole
+        for expression in self.template.expressions:
+            if expression.secrets and expression.only_secret is None:
+                self._hide_result(expression, around, with_place)
         if whole is None:
             return with_place(lambda: render_text(self.template, around.scope, around.secret))
         value = with_place(lambda: evaluate(whole, around.scope, around.secret))
@@ -77,6 +85,14 @@ class _Text:
             around.absent[self.path] = self.template.text
             return ABSENT
         return wrapped(fresh(value), self.schema)
+
+    @staticmethod
+    def _hide_result(expression: Expression, around: Surroundings, with_place: _Placed) -> None:
+        """Hide what an expression makes of secrets, except for words that stand in it anyway."""
+        made = with_place(lambda: evaluate(expression, around.scope, around.secret))
+        for text in _texts(made):
+            if len(text) >= _LONG_ENOUGH and text not in expression.source:
+                around.hide(text)
 
     def templates(self) -> Iterator[Template]:
         yield self.template
@@ -209,18 +225,21 @@ class Binding:
         self.wanted = _wanted(e for template in templates for e in template.expressions)
         self._dynamic = not isinstance(self._config, _Constant)
 
-    def bind(self, scope: Scope, secret: Secret, fed: Mapping[str, Json]) -> dict[str, Any]:
+    def bind(
+        self, scope: Scope, secret: Secret, fed: Mapping[str, Json], hide: Hide
+    ) -> dict[str, Any]:
         """Return the config for one attempt.
 
         Args:
             scope: The names that expressions see.
             secret: Fetches a secret.
             fed: The fields that edges feed.
+            hide: Is told what the expressions made of secrets.
 
         Raises:
             NodeError: An expression fails, or what it gives does not fit.
         """
-        around = Surroundings(scope, secret if self._secrets else _no_secret, {})
+        around = Surroundings(scope, secret if self._secrets else _no_secret, hide)
         config = cast("dict[str, Any]", self._config.bind(around))
         for name, value in fed.items():
             config[name] = wrapped(fresh(value), self._root.field(name))
@@ -231,13 +250,13 @@ class Binding:
             self._check(config, around.absent)
         return config
 
-    def region(self, scope: Scope, secret: Secret) -> str | None:
+    def region(self, scope: Scope, secret: Secret, hide: Hide) -> str | None:
         """Return the node's region.
 
         Raises:
             NodeError: An expression fails, or does not give the name of a region.
         """
-        region = self._region.bind(Surroundings(scope, secret, {}))
+        region = self._region.bind(Surroundings(scope, secret, hide))
         if region is None or (isinstance(region, str) and region):
             return region
         # The credential's own region would be another place than the one that was meant.
@@ -270,6 +289,20 @@ def _wanted(expressions: Iterator[Expression]) -> dict[str, frozenset[str] | Non
             case _:
                 pass
     return wanted
+
+
+def _texts(value: Json | Absent) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for each in cast("dict[str, Json]", value).values():
+                yield from _texts(each)
+        case list():
+            for each in cast("list[Json]", value):
+                yield from _texts(each)
+        case _:
+            pass
 
 
 def fresh(value: Json) -> Json:

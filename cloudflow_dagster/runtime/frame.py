@@ -87,9 +87,10 @@ class Frame:
         if run.only is None or run.only == step.id:
             return None
         if step.pinned:
-            return given(step.pin, ports=delivering(run, step, step.pin, chosen=None, pinned=True))
+            pin = run.redactor.value(step.pin)
+            return given(pin, ports=delivering(run, step, pin, chosen=None, pinned=True))
         if step.kind is Kind.TRIGGER:
-            event = run.seen_event
+            event = run.redactor.value(run.seen_event)
             return given(event, ports=delivering(run, step, event, chosen=None))
         return None
 

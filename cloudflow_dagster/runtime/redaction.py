@@ -2,37 +2,45 @@
 
 from __future__ import annotations
 
-import html
+import codecs
 import json
-import re
 import threading
-from base64 import b64encode, urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
-from urllib.parse import quote, quote_plus
 
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.runtime.spellings import (
+    Searched,
+    Span,
+    Spelling,
+    merged,
+    parts_of,
+    spellings_of,
+)
 
 MARK = "***"
 SHORTEST = 4
 """Shorter secrets are hidden only where a value as a whole is one: they are in every other text."""
-_SHORTEST_PIECE = 5
-_PERCENT = re.compile(r"%[0-9A-F]{2}")
+_HELD_BACK = 16_384
+"""Characters of a stream that wait for what follows: a secret may begin in them."""
 
 
 class Redactor:
     """Knows the secrets of a run and hides them, in the forms in which they usually travel.
 
-    Beside the secret itself: URL-encoded, base64 (also as a part of a longer text, as in basic
-    authentication), hexadecimal, and escaped as in JSON, HTML and Python. Of a secret with several
-    lines each line is one.
+    Beside the secret itself: escaped, once or often, as in URLs, JSON, HTML and source code; in
+    upper and lower case; broken over lines; in base64 (also as a part of a longer text, as in basic
+    authentication) and hexadecimal. Of a secret with several lines each line is one, of a JSON
+    object each member that is named like a secret. What is encoded twice, encrypted or computed in
+    another way is not recognised.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seen: set[str] = set()
         self._short: frozenset[str] = frozenset()
-        self._forms: tuple[str, ...] = ()
+        self._spellings: tuple[tuple[str, Spelling], ...] = ()
+        """By their anchors, which every text is searched for."""
 
     def add(self, secret: str) -> None:
         """Hide this value from now on."""
@@ -40,24 +48,22 @@ class Redactor:
             if not secret or secret in self._seen:
                 return
             self._seen.add(secret)
-            parts = {secret, *_lines(secret)}
-            self._short |= {part for part in parts if len(part) < SHORTEST}
-            forms = {form for part in parts if len(part) >= SHORTEST for form in _forms(part)}
-            # The longest first: what remains of a form when a part of it is hidden could be told.
-            self._forms = tuple(sorted(forms.union(self._forms), key=len, reverse=True))
+            parts = [part for part in parts_of(secret) if part]
+            if len(secret) < SHORTEST:
+                self._short |= {secret}
+            found = [s for part in parts if len(part) >= SHORTEST for s in spellings_of(part)]
+            anchored = ((spelling.anchor, spelling) for spelling in found)
+            self._spellings = tuple(dict.fromkeys((*self._spellings, *anchored)))
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""
         if text in self._short:
             return MARK
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, MARK)
-        return text
+        return _without(text, self._spans(text))
 
     def value(self, value: Json) -> Json:
         """Return a JSON value without secrets; the same object if there were none."""
-        if not self._forms and not self._short:
+        if not self._spellings and not self._short:
             return value
         match value:
             case str():
@@ -85,58 +91,50 @@ class Redactor:
 
         Nothing is replaced in the text itself: a secret could hold quotes and brackets.
         """
-        if not self._mentions(text):
+        if not (self._spans(text) or any(json.dumps(short) in text for short in self._short)):
             return text
         return json.dumps(self.value(json.loads(text)), separators=(",", ":"))
 
-    def _mentions(self, text: str) -> bool:
-        return any(form in text for form in self._forms) or any(
-            _escaped(short) in text for short in self._short
-        )
+    def stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the bytes of a stream without secrets, in other chunks.
+
+        What is not UTF-8 goes through as it is.
+        """
+        decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        held = ""
+        for chunk in chunks:
+            held += decoder.decode(chunk)
+            if len(held) <= 2 * _HELD_BACK:
+                continue
+            spans = self._spans(held)
+            cut = len(held) - _HELD_BACK
+            cut = next((end for start, end in spans if start < cut < end), cut)
+            ready = _without(held[:cut], [span for span in spans if span[1] <= cut])
+            held = held[cut:]
+            yield ready.encode("utf-8", "surrogateescape")
+        held += decoder.decode(b"", final=True)
+        if held:
+            yield _without(held, self._spans(held)).encode("utf-8", "surrogateescape")
+
+    def _spans(self, text: str) -> list[Span]:
+        """Return where in a text secrets stand, in order."""
+        if not self._spellings:
+            return []
+        searched = Searched(text)
+        lowered, joined = searched.lowered, searched.joined
+        if joined is lowered:
+            suspects = [each for anchor, each in self._spellings if anchor in lowered]
+        else:
+            suspects = [e for anchor, e in self._spellings if anchor in lowered or anchor in joined]
+        return merged(span for each in suspects for span in each.found_in(searched))
 
 
-def _lines(secret: str) -> Iterator[str]:
-    """Yield the lines of a secret that has several, without the marks around a key."""
-    lines = secret.splitlines()
-    if len(lines) > 1:
-        for line in lines:
-            part = line.strip()
-            if len(part) >= SHORTEST and not part.startswith("-----"):
-                yield part
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """Yield the forms of a secret."""
-    data = secret.encode("utf-8", "surrogatepass")
-    yield secret
-    for encoded in (quote(data, safe=""), quote(data), quote_plus(data)):
-        yield encoded
-        yield _PERCENT.sub(lambda found: found[0].lower(), encoded)
-    for ascii_only in (True, False):
-        once = _escaped(secret, ascii_only=ascii_only)[1:-1]
-        yield once
-        yield once.replace("/", "\\/")
-        yield _escaped(once, ascii_only=ascii_only)[1:-1]
-    yield html.escape(secret)
-    yield html.escape(secret, quote=False)
-    yield repr(secret)[1:-1]
-    yield data.hex()
-    yield data.hex().upper()
-    yield from _base64(data)
-
-
-def _base64(data: bytes) -> Iterator[str]:
-    """Yield what stands in base64 text for these bytes, wherever they begin in what is encoded."""
-    for encode in (b64encode, urlsafe_b64encode):
-        yield encode(data).decode().rstrip("=")
-        for before in range(3):
-            # Characters that also hold bits of the neighbours are left out on both sides.
-            first = -(-before * 8 // 6)
-            last = (before + len(data)) * 8 // 6
-            piece = encode(b"\0" * before + data).decode()[first:last]
-            if len(piece) >= _SHORTEST_PIECE:
-                yield piece
-
-
-def _escaped(text: str, *, ascii_only: bool = True) -> str:
-    return json.dumps(text, ensure_ascii=ascii_only)
+def _without(text: str, spans: list[Span]) -> str:
+    if not spans:
+        return text
+    kept: list[str] = []
+    place = 0
+    for start, end in spans:
+        kept += (text[place:start], MARK)
+        place = end
+    return "".join((*kept, text[place:]))

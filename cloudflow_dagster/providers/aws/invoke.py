@@ -43,7 +43,10 @@ def invoke(
     wait = _wait(service_name, operation, config.get(WAIT_FOR))
     given = {name: value for name, value in config.items() if name not in {PAGINATE, WAIT_FOR}}
     results = Results(
-        call.files, f"{call.node}-{call.token[:16]}", lambda: call.remaining(float("inf"))
+        call.files,
+        f"{call.node}-{call.token[:16]}",
+        lambda: call.remaining(float("inf")),
+        call.redact_stream,
     )
     started = time.monotonic()
     try:

@@ -7,7 +7,7 @@ import binascii
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,6 +20,7 @@ from cloudflow_dagster.providers.aws.models import Service
 
 INLINE_LIMIT = 256 * 1024
 """Bytes of a stream that become a value; a longer one becomes a file."""
+Redact = Callable[[Iterable[bytes]], Iterator[bytes]]
 _CHUNK = 1024 * 1024
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 
@@ -155,12 +156,16 @@ class Results:
         folder: Where long streams go.
         stem: Begins their files' names; unique to this call in its folder.
         proceed: Called between the parts of a long stream; raises if the call must stop.
+        redact: Takes secrets out of what is written to a file.
     """
 
-    def __init__(self, folder: Path, stem: str, proceed: Callable[[], object]) -> None:
+    def __init__(
+        self, folder: Path, stem: str, proceed: Callable[[], object], redact: Redact
+    ) -> None:
         self._folder = folder
         self._stem = stem
         self._proceed = proceed
+        self._redact = redact
 
     def of(self, answer: Mapping[str, Any]) -> dict[str, Json]:
         """Return the answer's members as JSON, without what botocore says about the request."""
@@ -193,15 +198,19 @@ class Results:
         finally:
             stream.close()
 
+    def _chunks(self, stream: Any, beginning: bytes) -> Iterator[bytes]:
+        yield beginning
+        while chunk := stream.read(_CHUNK):
+            self._proceed()
+            yield chunk
+
     def _save(self, stream: Any, beginning: bytes, path: str) -> Path:
         """Write a stream to a file, which is there whole or not at all."""
         target = self._folder / f"{self._stem}-{path}"
         partial = target.with_name(f".{target.name}.{os.getpid()}.part")
         try:
             with partial.open("wb") as file:
-                file.write(beginning)
-                while chunk := stream.read(_CHUNK):
-                    self._proceed()
+                for chunk in self._redact(self._chunks(stream, beginning)):
                     file.write(chunk)
             partial.replace(target)
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -23,7 +24,7 @@ def arguments(folder: Path, service: str, operation: str, config: Any) -> Any:
 
 
 def results(folder: Path, answer: Any) -> Any:
-    return Results(folder, "node-token", lambda: None).of(answer)
+    return Results(folder, "node-token", lambda: None, iter).of(answer)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +133,15 @@ def test_a_stream_that_drips_is_read_to_its_end(tmp_path: Path) -> None:
     long = results(tmp_path, {"Body": Dripping(b"y" * 300_000)})
     assert Path(long["Body"]["file"]).read_bytes() == b"y" * 300_000
     assert Path(long["Body"]["file"]).name == "node-token-Body"
+
+
+def test_what_is_written_to_a_file_passes_the_redaction(tmp_path: Path) -> None:
+    def redact(chunks: Iterable[bytes]) -> Iterator[bytes]:
+        return (chunk.replace(b"hunter2", b"***") for chunk in chunks)
+
+    body = io.BytesIO(b"x" * 300_000 + b"hunter2")
+    long = Results(tmp_path, "a", lambda: None, redact).of({"Body": body})
+    assert Path(long["Body"]["file"]).read_bytes() == b"x" * 300_000 + b"***"
 
 
 def test_a_stream_that_breaks_off_leaves_no_file(tmp_path: Path) -> None:

@@ -385,6 +385,21 @@ def test_the_beginning_of_a_body_is_not_cut_within_a_word(call: WorkingCall) -> 
         assert message.endswith("…")
 
 
+def test_a_secret_is_hidden_before_a_body_is_cut(call: WorkingCall) -> None:
+    call.hide("correct horse  battery")
+    for body in (" " * 4085 + "correct horse  battery", "word " * 57 + "correct horse  battery"):
+        with serving(lambda _, body=body: Answer(400, body)) as web:
+            message = failure(call, {"url": web.url()}).message
+        assert "horse" not in message
+
+
+def test_a_file_holds_no_secret(call: WorkingCall) -> None:
+    call.hide("hunter2")
+    with serving(lambda _: Answer(200, "x" * 300_000 + "hunter2")) as web:
+        value = send(call, {"url": web.url()})
+    assert Path(value["body"]["file"]).read_text() == "x" * 300_000 + "***"
+
+
 # Redirects
 
 

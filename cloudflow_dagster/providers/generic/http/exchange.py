@@ -99,7 +99,7 @@ def answered(call: Call, wanted: Wanted) -> Generator[httpx.Response]:
         try:
             _log(call, wanted, response, time.monotonic() - began)
             if not any(response.status_code in codes for codes in wanted.expect):
-                raise status_error(wanted.what, response, _beginning(response))
+                raise status_error(wanted.what, response, _beginning(call, response))
             yield response
         finally:
             response.close()
@@ -159,13 +159,17 @@ def with_query(url: httpx.URL, pairs: tuple[tuple[str, str], ...]) -> httpx.URL:
     return url.copy_with(query=b"&".join(part for part in (url.query, added) if part))
 
 
-def _beginning(response: httpx.Response) -> bytes:
+def _beginning(call: Call, response: httpx.Response) -> str:
+    """Return the beginning of a body without secrets.
+
+    More is read than is returned, so that a secret at its end is recognised as a whole.
+    """
     body = b""
     for chunk in response.iter_bytes(_ERROR_BODY):
         body += chunk
-        if len(body) >= _ERROR_BODY:
+        if len(body) >= 2 * _ERROR_BODY:
             break
-    return body[:_ERROR_BODY]
+    return call.redact(body.decode(errors="replace"))[:_ERROR_BODY]
 
 
 def _log(call: Call, wanted: Wanted, response: httpx.Response, seconds: float) -> None:

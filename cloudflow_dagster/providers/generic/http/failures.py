@@ -78,15 +78,15 @@ def request_id(headers: httpx.Headers) -> str | None:
     return next((headers[name] for name in REQUEST_IDS if name in headers), None)
 
 
-def status_error(what: str, response: httpx.Response, body: bytes) -> NodeError:
+def status_error(what: str, response: httpx.Response, body: str) -> NodeError:
     """Return the error for a status that is not expected.
 
     Args:
         what: Method and host, the subject of the sentence.
         response: The response.
-        body: The beginning of its body.
+        body: The beginning of its body, without secrets.
     """
-    start = _shortened(" ".join(body.decode(errors="replace").split()))
+    start = _shortened(" ".join(body.split()))
     answered = f"{what} answered {response.status_code} {response.reason_phrase}".rstrip()
     return NodeError(
         "HttpStatus",

@@ -6,7 +6,8 @@ import json
 import mimetypes
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NoReturn
 
@@ -109,14 +110,9 @@ def _file(
 ) -> dict[str, Any]:
     path = call.files / f"{call.node}-{call.token[:16]}{_suffix(response)}"
     part = path.with_name(f"{path.name}.part")
-    size = len(start)
     try:
         with part.open("wb") as file:
-            file.write(start)
-            for chunk in chunks:
-                size += len(chunk)
-                if size > LARGEST_FILE:
-                    _too_large(LARGEST_FILE, "That is more than a node takes.")
+            for chunk in call.redact_stream(_limited(chain([start], chunks))):
                 file.write(chunk)
         part.replace(path)
     except OSError as error:
@@ -124,6 +120,15 @@ def _file(
     finally:
         part.unlink(missing_ok=True)
     return {"file": str(path)}
+
+
+def _limited(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    size = 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > LARGEST_FILE:
+            _too_large(LARGEST_FILE, "That is more than a node takes.")
+        yield chunk
 
 
 def _suffix(response: httpx.Response) -> str:
