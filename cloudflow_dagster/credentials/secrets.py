@@ -174,9 +174,12 @@ class Secrets:
                     f"There is no `{where}` in {store} for the secret `{name}`.",
                     "Create it, or correct its name, credential or region in `cloudflow.yaml`.",
                 ) from None
-            why = explain(error)
-            if why is None:
-                raise
+            why = explain(error) or CredentialError(
+                error_code(error) or type(error).__name__,
+                f"{error}.",
+                "Try again; if it stays so, read it with `aws` on this machine.",
+                transient=True,
+            )
             raise SecretError(
                 why.code,
                 f"The secret `{name}` (`{where}` in {store}) cannot be read: {why.problem}",

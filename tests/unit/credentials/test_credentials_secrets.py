@@ -172,6 +172,21 @@ def test_branches_that_need_the_same_secret_fetch_it_once(tmp_path: Path) -> Non
     assert len(reads) == 1
 
 
+def test_whatever_goes_wrong_in_the_store_is_an_error_with_a_way_out(tmp_path: Path) -> None:
+    def login(*_: object) -> None:
+        error = RuntimeError("Rate exceeded")
+        error.response = {"Error": {"Code": "ThrottlingException"}}  # type: ignore[attr-defined] - as botocore's errors have it
+        raise error
+
+    from cloudflow_dagster.credentials.spec import AwsSecret
+
+    secrets = Secrets({"a": AwsSecret(aws_secret="x")}, root=tmp_path, login=login)
+    with pytest.raises(SecretError, match=r"`a` .*Rate exceeded.*Try again") as caught:
+        secrets.get("a")
+    assert caught.value.code == "ThrottlingException"
+    assert caught.value.transient
+
+
 class TestSecretValues:
     def test_a_late_listener_is_told_what_was_before(self) -> None:
         values = SecretValues()
