@@ -164,7 +164,11 @@ def _outs(part: Part, ports: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _kinds(type_: str, provider: str | None) -> dict[str, str]:
-    """Return the tags that show provider and service on the op in Dagster's pages."""
+    """Return the tags that show provider and service on the op in Dagster's pages.
+
+    The drawing of a job shows the compute kind alone; the others are searched for.
+    """
     words = type_.split(".")
-    shown = dict.fromkeys([provider, words[1] if provider and len(words) > 2 else words[0]])  # noqa: PLR2004
-    return {f"dagster/kind/{kind}": "" for kind in shown if kind}
+    service = words[1] if provider and len(words) > 2 else words[0]  # noqa: PLR2004
+    kinds = dict.fromkeys(kind for kind in (provider, service) if kind)
+    return {"dagster/compute_kind": service, **{f"dagster/kind/{kind}": "" for kind in kinds}}

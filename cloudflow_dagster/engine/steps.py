@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import traceback
 import weakref
@@ -230,5 +231,8 @@ def _deliver(
 
 def _as_text(metadata: dict[str, Any]) -> str:
     return "\n".join(
-        f"{name}: {getattr(value, 'value', value)}" for name, value in metadata.items()
+        f"{name}: {json.dumps(value.data, ensure_ascii=False)}"
+        if isinstance(value, dg.JsonMetadataValue)
+        else f"{name}: {getattr(value, 'value', value)}"
+        for name, value in metadata.items()
     )
