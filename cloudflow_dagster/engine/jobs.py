@@ -85,13 +85,9 @@ class _Parts:
         """Add a step: one op, or the three of a loop."""
         before = self._before(step)
         if step.id not in self._loops:
-            self._invoke(step, Part.WHOLE, names.step_key(step.id), before)
+            self._invoke(step, Part.WHOLE, step.id, before)
             return
-        key, item, done = (
-            names.step_key(step.id),
-            names.item_op(step.id),
-            names.done_op(step.id),
-        )
+        key, item, done = step.id, names.item_op(step.id), names.done_op(step.id)
         self._invoke(step, Part.OPEN, key, before)
         self._invoke(
             step,
@@ -119,7 +115,7 @@ class _Parts:
             names.BEFORE: MultiDependencyDefinition(
                 [
                     DependencyDefinition(
-                        names.done_op(source) if source in self._loops else names.step_key(source),
+                        names.done_op(source) if source in self._loops else source,
                         names.dagster_name(port),
                     )
                     for source, port in ends

@@ -41,7 +41,4 @@ def _ancestor(run: dg.DagsterRun) -> Ancestor | None:
 def _inside_loops(keys: Sequence[str]) -> bool:
     """Return whether a loop is gone on with whose first step, which makes the items, is not."""
     chosen = set(keys)
-    return any(
-        part and names.step_key(node) not in chosen
-        for node, part in (names.node_of(key) for key in chosen)
-    )
+    return any(part and node not in chosen for node, part in (names.node_of(key) for key in chosen))

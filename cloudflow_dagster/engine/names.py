@@ -2,7 +2,8 @@
 
 Ids hold no double underscore, so nothing that is made here with one collides with an id. Dagster
 refuses some names (`input`, `type`, Python's keywords …) and all characters but letters, digits
-and underscores.
+and underscores: for jobs, op definitions and outputs, not for the keys of steps. So the key of a
+node's step (a loop's first one) is the node's id, whatever it is.
 """
 
 from __future__ import annotations
@@ -48,18 +49,13 @@ def flow_of_job(job: str) -> str:
     return job.removeprefix(_PREFIX)
 
 
-def step_key(node: str) -> str:
-    """Return the key of a node's step (a loop's first one)."""
-    return dagster_name(node)
-
-
 def item_op(node: str) -> str:
-    """Return the name of the op that runs the items of a loop."""
+    """Return the key of the op that runs the items of a loop, without the items."""
     return f"{node}__item"
 
 
 def done_op(node: str) -> str:
-    """Return the name of the op that ends a loop."""
+    """Return the key of the step that ends a loop."""
     return f"{node}__done"
 
 
@@ -73,7 +69,7 @@ def node_of(key: str) -> tuple[str, str]:
     for part in ("item", "done"):
         if name.endswith(f"__{part}"):
             return name.removesuffix(f"__{part}"), part
-    return name.removeprefix(_PREFIX), ""
+    return name, ""
 
 
 def schedule_name(flow: str, trigger: str) -> str:

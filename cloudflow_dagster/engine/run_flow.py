@@ -110,10 +110,9 @@ def _check_only(project: Project, plan: Plan, only: str, earlier: str | None) ->
 
 def _keys(step: Step) -> list[str]:
     """Return the keys of the steps that a node is executed by."""
-    key = names.step_key(step.id)
     if step.behaviour is Behaviour.LOOP and not step.disabled:
-        return [key, f"{names.item_op(step.id)}[?]", names.done_op(step.id)]
-    return [key]
+        return [step.id, f"{names.item_op(step.id)}[?]", names.done_op(step.id)]
+    return [step.id]
 
 
 @dataclass

@@ -216,7 +216,7 @@ def test_mangled_names_differ() -> None:
     ("key", "node"),
     [
         ("volumes", ("volumes", "")),
-        ("cf__input", ("input", "")),
+        ("input", ("input", "")),
         ("each__item[0_199]", ("each", "item")),
         ("each__item[?]", ("each", "item")),
         ("each__done", ("each", "done")),
