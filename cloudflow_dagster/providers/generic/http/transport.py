@@ -7,6 +7,7 @@ gains nothing. TLS still verifies the name. Proxies and `.netrc` of the environm
 
 from __future__ import annotations
 
+import atexit
 import os
 import socket
 import ssl
@@ -60,7 +61,9 @@ def transport(*, private: bool) -> httpx.BaseTransport:
 @cache
 def _transport(process: int, private: bool, certificates: str | None) -> httpx.BaseTransport:  # noqa: FBT001 - key of a cache
     del process, certificates
-    return _Transport(_Backend(private=private))
+    made = _Transport(_Backend(private=private))
+    atexit.register(made.end)
+    return made
 
 
 class _Stream(httpcore.NetworkStream):
@@ -159,6 +162,10 @@ class _Transport(httpx.BaseTransport):
             keepalive_expiry=5,
             network_backend=backend,
         )
+
+    def end(self) -> None:
+        """Close all connections: the process ends."""
+        self._pool.close()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         url = request.url
