@@ -27,15 +27,14 @@ def command(flows: tuple[str, ...], *, check: bool) -> None:
     """
     project = open_project()
     files = flow_files(project, flows)
-    changed = [
-        path
-        for path in files
-        if (new := _formatted(path)) is not None and _put(path, new, check=check)
-    ]
-    broken = [path for path in files if _formatted(path) is None]
+    texts = {path: _formatted(path) for path in files}
+    changed = [p for p, text in texts.items() if text is not None and _put(p, text, check=check)]
+    broken = [path for path, text in texts.items() if text is None]
     for path in changed:
         click.echo(f"{'Would change' if check else 'Changed'} {show_path(path)}")
-    click.echo(f"{len(files)} files, {len(changed)} {'to change' if check else 'changed'}.")
+    counted = f"{len(files)} file{'' if len(files) == 1 else 's'}"
+    left = f", {len(broken)} left as they are" if broken else ""
+    click.echo(f"{counted}, {len(changed)} {'to change' if check else 'changed'}{left}.")
     sys.exit(1 if broken or (check and changed) else 0)
 
 

@@ -11,6 +11,16 @@ import cloudflow_dagster
 from cloudflow_dagster.cli.surroundings import give_up
 
 _STARTER = ("cloudflow.yaml", "workspace.yaml", "flows", "templates")
+_EXAMPLES = (
+    "first_flow.json",
+    "nightly_backup.json",
+    "public_address.json",
+    "s3_inventory.json",
+    "stop_untagged_instances.json",
+    "volumes_everywhere.json",
+    "weekly_review.json",
+)
+"""Of the flows that lie in a checkout, those that are not its user's own."""
 
 
 @click.command("init")
@@ -52,6 +62,9 @@ def _starter() -> Path:
 
 def _copy(source: Path, target: Path) -> None:
     if source.is_dir():
-        shutil.copytree(source, target, ignore=shutil.ignore_patterns(".*"))
+        target.mkdir()
+        for name in _EXAMPLES:
+            if (source / name).exists():
+                shutil.copyfile(source / name, target / name)
     else:
         shutil.copyfile(source, target)

@@ -39,7 +39,9 @@ class Progress:
         if status != "retry":
             self._shown.add(node)
         mark, color = _MARKS[status]
-        time = f"{seconds:7.2f} s" if status != "skipped" else " " * 9
+        ran = status not in {"skipped", "not_run"}
+        time = f"{seconds:7.2f} s" if ran else " " * 9
+        detail = detail if ran else status.replace("_", " ")
         click.echo(
             f"  {click.style(mark, fg=color)} {node.ljust(self._width)} {time}  {detail}".rstrip()
         )
@@ -48,7 +50,7 @@ class Progress:
         """Show what did not run, the result, and how the run ended."""
         for node, state in summary["nodes"].items():
             if node not in self._shown and state["status"] in {"skipped", "not_run"}:
-                self(node, state["status"], 0, state["status"].replace("_", " "))
+                self(node, state["status"], 0)
         if summary["result"] is not None:
             click.echo("Result")
             click.echo(json.dumps(summary["result"], indent=2, ensure_ascii=False))

@@ -107,10 +107,11 @@ def _params(plan: Plan, pairs: tuple[str, ...], file: Path | None) -> dict[str, 
         name, equals, text = pair.partition("=")
         if not equals:
             give_up(f"--param {pair}: write NAME=VALUE.")
-        if name not in known and plan.params.get("additionalProperties", True) is not False:
+        given[name] = _value(name, text, known.get(name, {}))
+    for name in given.keys() - known.keys():
+        if not isinstance(plan.params.get("additionalProperties"), dict):
             hint = did_you_mean(name, known) or f"It has: {', '.join(known) or 'none'}."
             give_up(f"the flow has no param `{name}`. {hint}")
-        given[name] = _value(name, text, known.get(name, {}))
     return given
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -68,6 +69,11 @@ def give_up(message: str) -> NoReturn:
 def flow_files(project: Project, names: tuple[str, ...]) -> list[Path]:
     """Return the files that arguments name: ids, paths of files, or folders; all flows if none."""
     if not names:
+        if not project.flows.is_dir():
+            give_up(
+                f"there is no folder {project.flows}. Go to your project, or name flows; "
+                "`cloudflow init` makes a project."
+            )
         return sorted(project.flows.glob("*.json"))
     files: list[Path] = []
     for name in names:
@@ -94,7 +100,11 @@ def flow_file(project: Project, name: str) -> Path:
 
 
 def _by_written_id(project: Project, name: str) -> dict[str, Path]:
-    """Find the file whose `id` field is the name; only files that hold the text are parsed."""
+    """Find the file whose `id` field is the name; only files that hold the text are parsed.
+
+    A file that is not JSON is taken too if it seems to have the id: what is wrong with it says more
+    than that there is no such flow.
+    """
     from cloudflow_dagster.diagnostics import Diagnostics  # noqa: PLC0415
     from cloudflow_dagster.flow.source import read_document  # noqa: PLC0415
 
@@ -102,9 +112,14 @@ def _by_written_id(project: Project, name: str) -> dict[str, Path]:
     for path in project.flows.glob("*.json"):
         if f'"{name}"' not in _text(str(path)):
             continue
-        match read_document(path, str(path), Diagnostics()).data:
+        document = read_document(path, str(path), Diagnostics())
+        match document.data:
             case {"id": written} if written == name:
                 found[name] = path
+            case _ if not document.readable and re.search(
+                rf'"id"\s*:\s*"{re.escape(name)}"', document.text
+            ):
+                found.setdefault(name, path)
             case _:
                 pass
     return found

@@ -130,16 +130,22 @@ def _text(
 
 
 def strings(
-    config: Mapping[str, Any], schema: Mapping[str, Any] | None
+    config: Mapping[str, Any], schema: Mapping[str, Any] | None, *, plain: bool = False
 ) -> Iterator[tuple[_Path, str, Mapping[str, Any] | None]]:
-    """Yield path, text and schema of each string with an expression, but for literal fields."""
+    """Yield path, text and schema of each string with an expression, but for literal fields.
+
+    Args:
+        config: Of a node.
+        schema: Of the config.
+        plain: Yield the strings without an expression instead.
+    """
     waiting: list[tuple[_Path, Any, Mapping[str, Any] | None]] = [((), config, schema)]
     while waiting:
         path, value, marks = waiting.pop()
         if marks is not None and marks.get("x-literal"):
             continue
         if isinstance(value, str):
-            if has_expression(value):
+            if has_expression(value) is not plain:
                 yield path, value, marks
         elif is_object(value):
             waiting += [((*path, key), child, _of_key(marks, key)) for key, child in value.items()]

@@ -88,7 +88,7 @@ def op_for(flow: str, step: Step, part: Part, *, starts: bool) -> OpDefinition:
         part=part,
         ports=ports,
         starts=starts,
-        description=f"{about}\n\n`{step.type}`" if about else f"`{step.type}`",
+        description=f"{about}\n\n{step.type}" if about else step.type,
     )
     return _definition(shape) if about else _shared(shape)
 

@@ -70,7 +70,7 @@ def run_flow(
     if pinned:
         config["pinned"] = True
     with open_instance(project) as instance:
-        _check_params(project, plan, config)
+        config["params"] = _checked_params(project, plan, config)
         if earlier and instance.get_run_by_id(earlier) is None:
             raise CannotStart(f"There is no run `{earlier}`.")
         if only:
@@ -92,11 +92,15 @@ def run_flow(
         return run_to_end(project, instance, run)
 
 
-def _check_params(project: Project, plan: Plan, config: Mapping[str, Json]) -> None:
+def _checked_params(project: Project, plan: Plan, config: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the params given, and the required ones that the trigger fills instead of somebody."""
     try:
-        start_of(plan, config, catalogue(), time="", variables=project.variables)
+        start = start_of(plan, config, catalogue(), time="", variables=project.variables)
     except ParamsError as error:
         raise CannotStart(str(error)) from None
+    required = set(plan.params.get("required", ()))
+    filled = {name: value for name, value in start.params.items() if name in required}
+    return {**filled, **config["params"]}
 
 
 def _check_only(project: Project, plan: Plan, only: str, earlier: str | None) -> None:

@@ -36,7 +36,7 @@ def check_only(plan: Plan, only: str, records: Records | None) -> None:
             "MissingInputs",
             f"`{only}` cannot run alone: {names} "
             f"{'have' if len(missing) > 1 else 'has'} neither a pin nor an output from an earlier "
-            "run. Give each a `pin`, or run the whole flow once.",
+            "run. Give each a `pin`, or name a run that has them with `--from RUN`.",
         )
 
 

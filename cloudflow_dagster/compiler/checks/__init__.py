@@ -12,6 +12,7 @@ from cloudflow_dagster.compiler.checks.config_fields import check_config_fields
 from cloudflow_dagster.compiler.checks.config_judged import check_config_judged
 from cloudflow_dagster.compiler.checks.config_required import check_config_required
 from cloudflow_dagster.compiler.checks.config_values import check_config_values
+from cloudflow_dagster.compiler.checks.constant_conditions import check_constant_conditions
 from cloudflow_dagster.compiler.checks.credentials import check_credentials
 from cloudflow_dagster.compiler.checks.cycles import check_cycles
 from cloudflow_dagster.compiler.checks.duplicate_edges import check_duplicate_edges
@@ -58,6 +59,7 @@ CHECKS: tuple[Check, ...] = (
     check_empty_flows,
     check_idle_settings,
     check_idle_nodes,
+    check_constant_conditions,
     check_config_values,
     check_config_fields,
     check_config_required,

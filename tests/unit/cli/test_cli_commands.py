@@ -108,7 +108,7 @@ def test_fmt_writes_the_canonical_form_once(project: Path) -> None:
     text = (project / "flows/good.json").read_text()
     assert text.startswith('{\n  "version": 1,\n')
     assert text.endswith("}\n")
-    assert run("fmt").stdout == "1 files, 0 changed.\n"
+    assert run("fmt").stdout == "1 file, 0 changed.\n"
 
 
 def test_fmt_check_changes_nothing(project: Path) -> None:
@@ -224,3 +224,41 @@ def test_the_checks_start_without_dagster_and_the_clouds() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_check_in_a_folder_without_flows_could_not_do_its_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("check")
+    assert result.exit_code == 2
+    assert "there is no folder" in result.stderr
+
+
+def test_a_flow_named_by_its_id_is_found_although_it_is_not_json(project: Path) -> None:
+    (project / "flows/odd-name.json").write_text('{"version": 1, "id": "daily", "nodes": [}')
+    result = run("check", "daily")
+    assert result.exit_code == 1
+    assert "flows/odd-name.json" in result.stderr
+
+
+def test_params_of_a_file_are_checked_like_those_of_the_command(project: Path) -> None:
+    (project / "params.json").write_text('{"enviroment": "dev"}')
+    flow = {**FLOW, "params": {"type": "object", "properties": {"environment": {}}}}
+    (project / "flows/good.json").write_text(json.dumps(flow))
+    result = run("run", "good", "--params-file", "params.json")
+    assert result.exit_code == 2
+    assert "Did you mean `environment`?" in result.stderr
+
+
+def test_init_copies_the_examples_and_no_flow_of_somebody_else(tmp_path: Path) -> None:
+    run("init", str(tmp_path / "mine"))
+    flows = sorted(p.stem for p in (tmp_path / "mine/flows").iterdir())
+    assert flows == [
+        "nightly_backup",
+        "public_address",
+        "s3_inventory",
+        "stop_untagged_instances",
+        "volumes_everywhere",
+        "weekly_review",
+    ]

@@ -66,7 +66,7 @@ def test_what_is_missing_is_said(stage: Any) -> None:
         check_only(plan_of(stage), "c", stage.records("new"))
     assert caught.value.message == (
         "`c` cannot run alone: `b`, `a` have neither a pin nor an output from an earlier run. "
-        "Give each a `pin`, or run the whole flow once."
+        "Give each a `pin`, or name a run that has them with `--from RUN`."
     )
     with pytest.raises(NodeError, match="`b` has neither"):
         check_only(plan_of(stage, a=1), "c", None)
