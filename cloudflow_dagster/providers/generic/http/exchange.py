@@ -50,8 +50,8 @@ class Wanted:
 
     @property
     def what(self) -> str:
-        """Method and host."""
-        return f"{self.method} {self.url.host}"
+        """Method, host and port."""
+        return f"{self.method} {self.url.netloc.decode('ascii')}"
 
 
 def origin(url: httpx.URL) -> tuple[str, str, int | None]:
