@@ -26,6 +26,7 @@ from dagster._core.definitions.dependency import DynamicCollectDependencyDefinit
 
 from cloudflow_dagster.engine import names, tags
 from cloudflow_dagster.engine.config import run_config_schema
+from cloudflow_dagster.engine.credentials import resources_of
 from cloudflow_dagster.engine.executor import thread_executor
 from cloudflow_dagster.engine.ops import Part, op_for
 from cloudflow_dagster.engine.run_resource import run_resource
@@ -46,6 +47,7 @@ def job_for(plan: Plan, project: Project) -> dg.JobDefinition:
     parts = _Parts(plan)
     for step in plan.steps:
         parts.add(step)
+    logins = resources_of(plan, project)
     graph = GraphDefinition(
         name=dagster_job_name(plan.flow),
         description=_description(plan),
@@ -54,7 +56,7 @@ def job_for(plan: Plan, project: Project) -> dg.JobDefinition:
     )
     return as_job(
         graph,
-        resource_defs={"cloudflow": run_resource(plan, project)},
+        resource_defs={**logins, "cloudflow": run_resource(plan, project, logins)},
         config=_config(plan),
         executor_def=thread_executor,
         tags=_tags(plan),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from cloudflow_dagster.engine import stops, tags
 from cloudflow_dagster.engine.children import DagsterChildRuns
+from cloudflow_dagster.engine.credentials import run_project
 from cloudflow_dagster.engine.lineage import lineage_of
 from cloudflow_dagster.engine.params import start_of
 from cloudflow_dagster.plan import Plan
@@ -20,8 +21,15 @@ from cloudflow_dagster.runtime.redaction import Redactor
 from cloudflow_dagster.runtime.run import Run
 
 
-def run_resource(plan: Plan, project: Project) -> dg.ResourceDefinition:
-    """Return the resource through which the ops of a flow's job find their run."""
+def run_resource(plan: Plan, project: Project, credentials: Iterable[str]) -> dg.ResourceDefinition:
+    """Return the resource through which the ops of a flow's job find their run.
+
+    Args:
+        plan: What is run.
+        project: The project.
+        credentials: Keys of the resources with which its steps log in.
+    """
+    keys = frozenset(credentials)
 
     def open_run(init: dg.InitResourceContext) -> Iterator[Run]:
         if init.run is None or init.instance is None:
@@ -44,7 +52,7 @@ def run_resource(plan: Plan, project: Project) -> dg.ResourceDefinition:
                 trigger_node=facts.trigger_node,
                 event=facts.event,
                 variables=project.variables,
-                project=project,
+                project=run_project(project, {key: getattr(init.resources, key) for key in keys}),
                 registry=catalogue(),
                 records=records,
                 secrets=project.secrets.for_run(redactor.add),
@@ -63,7 +71,9 @@ def run_resource(plan: Plan, project: Project) -> dg.ResourceDefinition:
                 quiet()
 
     return dg.ResourceDefinition(
-        resource_fn=open_run, description="The run: params, event, records, credentials."
+        resource_fn=open_run,
+        description="The run: params, event, records.",
+        required_resource_keys=set(keys),
     )
 
 
