@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import click
 
+from cloudflow_dagster.cli.param_values import UnreadableValueError, read_value, takes
 from cloudflow_dagster.cli.progress import Progress
 from cloudflow_dagster.cli.surroundings import (
     COULD_NOT_WORK,
@@ -107,9 +108,12 @@ def _params(plan: Plan, pairs: tuple[str, ...], file: Path | None) -> dict[str, 
         name, equals, text = pair.partition("=")
         if not equals:
             give_up(f"--param {pair}: write NAME=VALUE.")
-        given[name] = _value(name, text, known.get(name, {}))
-    for name in given.keys() - known.keys():
-        if not isinstance(plan.params.get("additionalProperties"), dict):
+        try:
+            given[name] = read_value(plan.params, name, text)
+        except UnreadableValueError as error:
+            give_up(f"--param {pair}: {error}")
+    for name in given:
+        if not takes(plan.params, name):
             hint = did_you_mean(name, known) or f"It has: {', '.join(known) or 'none'}."
             give_up(f"the flow has no param `{name}`. {hint}")
     return given
@@ -123,20 +127,6 @@ def _from_file(file: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         give_up(f"{file} must hold an object of params.")
     return cast("dict[str, Any]", value)
-
-
-def _value(name: str, text: str, schema: Mapping[str, Any]) -> Any:
-    """Read a value by its schema: text stays text, anything else is JSON."""
-    types = schema.get("type", "string")
-    allowed = {types} if isinstance(types, str) else set(types)
-    if allowed == {"string"}:
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        if "string" in allowed:
-            return text
-        give_up(f"--param {name}={text}: the param is of type {' or '.join(sorted(allowed))}.")
 
 
 def _check_node(plan: Plan, node: str) -> None:
