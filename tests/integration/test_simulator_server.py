@@ -174,15 +174,15 @@ class TestDiscover:
             "{}",
             '{"pid": 0, "simulated_aws": "http://127.0.0.1:1"}',
             '{"pid": "x", "simulated_aws": "http://127.0.0.1:1"}',
-            f'{{"pid": {os.getpid()}, "simulated_aws": "nonsense"}}',
-            f'{{"pid": {os.getpid()}, "simulated_aws": "http://127.0.0.1:99999"}}',
-            f'{{"pid": {os.getpid()}, "simulated_aws": "http://127.0.0.1.example.com:80"}}',
+            '{"pid": MINE, "simulated_aws": "nonsense"}',
+            '{"pid": MINE, "simulated_aws": "http://127.0.0.1:99999"}',
+            '{"pid": MINE, "simulated_aws": "http://127.0.0.1.example.com:80"}',
             f'{{"pid": {10**30}, "simulated_aws": "http://127.0.0.1:1"}}',
             '"\\ud800"',
         ],
     )
     def test_a_broken_file_is_none(self, content: str, tmp_path: Path) -> None:
-        self.write(tmp_path / "s", content)
+        self.write(tmp_path / "s", content.replace("MINE", str(os.getpid())))
         assert discover(tmp_path / "s") is None
 
     def test_another_server_on_the_port_is_none(self, tmp_path: Path) -> None:
