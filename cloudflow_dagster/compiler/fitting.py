@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
 from itertools import pairwise
 from math import isfinite
 from typing import Any
@@ -28,6 +27,7 @@ from cloudflow_dagster.compiler.json_types import (
 )
 from cloudflow_dagster.diagnostics.model import did_you_mean
 from cloudflow_dagster.diagnostics.wording import shortened, shown
+from cloudflow_dagster.flow.patterns import linear
 
 _Path = tuple[str | int, ...]
 _Schema = Mapping[str, Any]
@@ -381,23 +381,5 @@ def _name(path: _Path) -> str:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    judge = _pattern(pattern)
+    judge = linear(pattern)
     return judge is None or judge(text)
-
-
-@lru_cache(maxsize=4096)
-def _pattern(pattern: str) -> Callable[[str], bool] | None:
-    """Return a matcher on Rust's engine, whose time is linear; None for what it cannot do."""
-    from pydantic_core import (  # noqa: PLC0415 - rarely needed
-        SchemaError,
-        SchemaValidator,
-        core_schema,
-    )
-
-    try:
-        validator = SchemaValidator(
-            core_schema.str_schema(pattern=pattern, regex_engine="rust-regex")
-        )
-    except SchemaError:
-        return None
-    return validator.isinstance_python

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, cast
 
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.flow.patterns import matches
 from cloudflow_dagster.nodes.registry import Registry
 from cloudflow_dagster.plan import Plan, Step
 
@@ -104,10 +106,8 @@ def checked_params(plan: Plan, params: Mapping[str, Json]) -> dict[str, Json]:
     Raises:
         ParamsError: They do not fit.
     """
-    from jsonschema import Draft202012Validator  # noqa: PLC0415 - costs 70 ms
-
     filled = _with_defaults(plan.params, params)
-    validator: Any = Draft202012Validator(plan.params)
+    validator = _validator()(plan.params)
     errors = sorted(
         validator.iter_errors(filled),
         key=lambda error: [str(part) for part in error.absolute_path],
@@ -121,6 +121,22 @@ def checked_params(plan: Plan, params: Mapping[str, Json]) -> dict[str, Json]:
             + more
         )
     return filled
+
+
+@cache
+def _validator() -> Any:
+    """Return the class that checks params, whose values may come from outside."""
+    from jsonschema import (  # noqa: PLC0415 - costs 70 ms
+        Draft202012Validator,
+        ValidationError,
+        validators,
+    )
+
+    def pattern(_: Any, form: str, value: Json, __: Any) -> Iterator[ValidationError]:
+        if isinstance(value, str) and not matches(form, value):
+            yield ValidationError(f"{value!r} does not have the form {form!r}")
+
+    return cast("Any", validators).extend(Draft202012Validator, {"pattern": pattern})
 
 
 def _place(path: Any) -> str:

@@ -193,3 +193,23 @@ def test_a_cron_trigger_becomes_a_running_schedule(flows: Flows) -> None:
     assert request.run_config["trigger"] == "cron"
     assert request.run_config["event"]["payload"] == {"scheduled_at": at.isoformat()}
     assert request.run_config["params"] == {"text": at.isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "good", "bad"),
+    [
+        ("^[a-z]+$", "abc", "ABC"),
+        ("^(a+)+$", "a" * 5000, "a" * 5000 + "!"),
+        ("^(?!prod)", "dev", "prod"),
+    ],
+)
+def test_patterns_are_matched_in_bounded_time(
+    flows: Flows, pattern: str, good: str, bad: str
+) -> None:
+    params = {"type": "object", "properties": {"a": {"type": "string", "pattern": pattern}}}
+    flows.write("f", [MANUAL, value("a", 1)], ["start > a"], params=params)
+    plan = flows.plan("f")
+    started = start_of(plan, {"params": {"a": good}}, catalogue(), time=NOW)
+    assert started.params == {"a": good}
+    with pytest.raises(ParamsError, match=r"params\.a: .* does not have the form"):
+        start_of(plan, {"params": {"a": bad}}, catalogue(), time=NOW)
