@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import httpx
 
-from cloudflow_dagster import __version__
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.providers.generic.http.auth import Credentials
@@ -90,7 +89,7 @@ def answered(call: Call, wanted: Wanted) -> Generator[httpx.Response]:
         understood(wanted.what),
         httpx.Client(
             transport=transport(private=call.settings.private_addresses),
-            headers={"User-Agent": f"cloudflow/{__version__}"},
+            headers={"User-Agent": f"cloudflow/{version('cloudflow-dagster')}"},
             trust_env=False,
             timeout=None,  # noqa: S113 - the clock is what limits it
         ) as client,
