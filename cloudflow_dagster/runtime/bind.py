@@ -21,6 +21,7 @@ from cloudflow_dagster.expressions import (
     has_expression,
     parse_template,
     render_text,
+    truthy,
 )
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
@@ -224,6 +225,7 @@ class Binding:
             raise NodeError("ExpressionError", error.message, transient=False) from None
         self.wanted = _wanted(e for template in templates for e in template.expressions)
         self._dynamic = not isinstance(self._config, _Constant)
+        self._conditions = node_type.provider is None and _mentions_conditions(self._schema)
 
     def bind(
         self, scope: Scope, secret: Secret, fed: Mapping[str, Json], hide: Hide
@@ -243,6 +245,8 @@ class Binding:
         config = cast("dict[str, Any]", self._config.bind(around))
         for name, value in fed.items():
             config[name] = wrapped(fresh(value), self._root.field(name))
+        if self._conditions:
+            config = cast("dict[str, Any]", _decided(config, self._root))
         if self._dynamic or fed:
             for name in self._schema.get("required") or ():
                 if name not in config and self._root.field(name).accepts(None):
@@ -271,6 +275,38 @@ class Binding:
             problems.append(sentence)
         if problems:
             raise NodeError("InvalidConfig", " ".join(problems), transient=False)
+
+
+def _mentions_conditions(schema: object) -> bool:
+    match schema:
+        case Mapping():
+            found = cast("Mapping[str, object]", schema)
+            return "x-lazy" in found or any(map(_mentions_conditions, found.values()))
+        case list():
+            return any(map(_mentions_conditions, cast("list[object]", schema)))
+        case _:
+            return False
+
+
+def _decided(value: Any, schema: Schema) -> Any:
+    """Make a condition of what an edge or an expression gave where one is asked for.
+
+    Such a value is data: it goes through `$boolean`, and is never an expression.
+    """
+    if callable(value):
+        return value
+    if schema.marked("x-lazy") == "condition":
+        holds = truthy(value)
+        return lambda: holds
+    match value:
+        case dict():
+            fields = cast("dict[str, Any]", value)
+            return {name: _decided(field, schema.field(name)) for name, field in fields.items()}
+        case list():
+            item = schema.item()
+            return [_decided(entry, item) for entry in cast("list[Any]", value)]
+        case _:
+            return value
 
 
 def _wanted(expressions: Iterator[Expression]) -> dict[str, frozenset[str] | None]:

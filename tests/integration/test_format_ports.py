@@ -253,6 +253,21 @@ def test_an_edge_that_does_not_deliver_feeds_nothing(programs: Programs) -> None
     assert programs.run(flow(nodes, edges)).result == "written"
 
 
+@pytest.mark.parametrize(
+    ("fed", "holds"),
+    [(True, True), (0, False), ("x", True), (None, False), ([0, 1], True), ("{{ 1 = 2", True)],
+)
+def test_an_edge_may_feed_a_condition(programs: Programs, fed: Any, holds: bool) -> None:
+    """What it carries goes through `$boolean`; it is data, and never an expression."""
+    carried = value("carried", fed) if fed != "{{ 1 = 2" else value("carried", "{{ '{{' }} 1 = 2")
+    nodes = [MANUAL, carried, {"id": "ask", "type": "logic.if"}, value("yes"), value("no")]
+    edges = ["start > carried", "carried > ask.condition", "ask.true > yes", "ask.false > no"]
+    ended = programs.run(flow(nodes, edges))
+
+    assert ended.status == "success"
+    assert (ended.statuses["yes"] == "success") is holds
+
+
 def test_a_single_value_that_is_fed_to_an_array_is_wrapped(programs: Programs, cloud: str) -> None:
     nodes = [
         MANUAL,
