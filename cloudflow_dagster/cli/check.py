@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from cloudflow_dagster.cli.surroundings import (
     complaints,
     flow_files,
-    give_up,
     open_project,
     show,
     show_path,
@@ -37,24 +37,17 @@ def command(flows: tuple[str, ...], form: str, *, strict: bool) -> None:
     error was found, 1 where one was, 2 where the check could not do its work.
     """
     project = open_project()
-    for path in flow_files(project, flows):
-        if not path.exists():
-            give_up(f"there is no file {path}.")
+    files = flow_files(project, flows)
     with complaints():
-        compiled = _compile(project, flows)
+        compiled = _compile(project, files) if flows else compile_project(project, catalogue())
     found = [d for c in compiled for d in c.diagnostics]
     _report(compiled, form)
     failing = [d for d in found if strict or d.severity is Severity.ERROR]
     sys.exit(1 if failing else 0)
 
 
-def _compile(project: Project, flows: tuple[str, ...]) -> list[Compiled]:
-    if not flows:
-        return compile_project(project, catalogue())
-    return [
-        compile_file(show_path(path), project=project, registry=catalogue())
-        for path in flow_files(project, flows)
-    ]
+def _compile(project: Project, files: list[Path]) -> list[Compiled]:
+    return [compile_file(show_path(path), project=project, registry=catalogue()) for path in files]
 
 
 def _report(compiled: list[Compiled], form: str) -> None:

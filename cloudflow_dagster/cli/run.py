@@ -58,7 +58,7 @@ def command(
 
     Ends with 0 for success, 1 for failure or canceled, 2 if it could not start, 3 if it waits.
     """
-    project = open_project()
+    project = open_project(COULD_NOT_WORK)
     plan = _plan(flow, project)
     params = _params(plan, pairs, params_file)
     if earlier is not None and only is None:

@@ -12,15 +12,20 @@ from typing import NoReturn
 import click
 
 from cloudflow_dagster.diagnostics import Diagnostic, FlowError, did_you_mean
+from cloudflow_dagster.flow.files import flows_in
 from cloudflow_dagster.project import Project, ProjectError, find_project
 
 COULD_NOT_WORK = 2
 """Exit status of a command that could not do its work."""
 
 
-def open_project() -> Project:
-    """Return the project of the current directory; end with its diagnostics if it is broken."""
-    with complaints():
+def open_project(broken: int = 1) -> Project:
+    """Return the project of the current directory; end with its diagnostics if it is broken.
+
+    Args:
+        broken: The exit status then.
+    """
+    with complaints(broken):
         project = find_project(Path.cwd())
     if project.diagnostics:
         show(project.diagnostics, project.sources)
@@ -28,13 +33,13 @@ def open_project() -> Project:
 
 
 @contextmanager
-def complaints() -> Generator[None]:
-    """Show the diagnostics of a `FlowError` on standard error and end with status 1."""
+def complaints(status: int = 1) -> Generator[None]:
+    """Show the diagnostics of a `FlowError` on standard error and end with a status."""
     try:
         yield
     except FlowError as error:
         show(error.diagnostics, error.sources if isinstance(error, ProjectError) else {})
-        sys.exit(1)
+        sys.exit(status)
 
 
 def show(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str]) -> None:
@@ -54,8 +59,10 @@ def show(diagnostics: Iterable[Diagnostic], texts: Mapping[str, str]) -> None:
 
 
 def _text(file: str) -> str:
+    path = Path(file)
     try:
-        return Path(file).read_text("utf-8", errors="replace")
+        # A pipe that nobody writes to would let it wait for ever.
+        return path.read_text("utf-8", errors="replace") if path.is_file() else ""
     except OSError:
         return ""
 
@@ -74,12 +81,12 @@ def flow_files(project: Project, names: tuple[str, ...]) -> list[Path]:
                 f"there is no folder {project.flows}. Go to your project, or name flows; "
                 "`cloudflow init` makes a project."
             )
-        return sorted(project.flows.glob("*.json"))
+        return flows_in(project.flows)
     files: list[Path] = []
     for name in names:
         path = Path(name)
         if path.is_dir():
-            files.extend(sorted(path.glob("*.json")))
+            files.extend(flows_in(path))
         else:
             files.append(flow_file(project, name))
     return files
@@ -90,13 +97,28 @@ def flow_file(project: Project, name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    by_id = {**{p.stem: p for p in project.flows.glob("*.json")}, **_by_written_id(project, name)}
+    by_stem = {p.stem: p for p in flows_in(project.flows)}
+    by_id = {**by_stem, **_by_written_id(project, name)}
+    if name in by_stem and _written_id(by_stem[name]) is None:
+        return by_stem[name]
     if name in by_id:
         return by_id[name]
     hint = did_you_mean(name, by_id) or (
         f"The flows here are: {', '.join(sorted(by_id))}." if by_id else "flows/ holds no flow."
     )
     give_up(f"there is no flow `{name}` in {project.flows}. {hint}")
+
+
+def _written_id(path: Path) -> object:
+    """Return the `id` field of a flow's file, None if it has none or cannot be read."""
+    from cloudflow_dagster.diagnostics import Diagnostics  # noqa: PLC0415
+    from cloudflow_dagster.flow.source import read_document  # noqa: PLC0415
+
+    match read_document(path, str(path), Diagnostics()).data:
+        case {"id": written}:
+            return written
+        case _:
+            return None
 
 
 def _by_written_id(project: Project, name: str) -> dict[str, Path]:
@@ -109,7 +131,7 @@ def _by_written_id(project: Project, name: str) -> dict[str, Path]:
     from cloudflow_dagster.flow.source import read_document  # noqa: PLC0415
 
     found: dict[str, Path] = {}
-    for path in project.flows.glob("*.json"):
+    for path in flows_in(project.flows):
         if f'"{name}"' not in _text(str(path)):
             continue
         document = read_document(path, str(path), Diagnostics())
@@ -128,6 +150,7 @@ def _by_written_id(project: Project, name: str) -> dict[str, Path]:
 def show_path(path: Path) -> str:
     """Return a path as a user would type it: relative if it lies under the current directory."""
     try:
-        return str(path.resolve().relative_to(Path.cwd()))
+        # Links are not followed: the name of the link is the name of the flow.
+        return str(path.absolute().relative_to(Path.cwd()))
     except ValueError:
         return str(path)

@@ -21,6 +21,7 @@ from cloudflow_dagster.compiler.siblings import Sibling, Siblings
 from cloudflow_dagster.compiler.subject import Subject
 from cloudflow_dagster.compiler.texts import Text
 from cloudflow_dagster.diagnostics.model import Diagnostic, Diagnostics, FlowError, Severity
+from cloudflow_dagster.flow.files import flows_in
 from cloudflow_dagster.flow.model import Flow
 from cloudflow_dagster.flow.source import Document, flow_id, parse_flow, read_document
 from cloudflow_dagster.nodes.registry import Registry
@@ -113,7 +114,7 @@ def compile_project(project: Project, registry: Registry | None = None) -> list[
     Whatever one of them is, the others are not harmed.
     """
     with collector_paused():
-        parsed = [_parse(path, shown_path(path)) for path in sorted(project.flows.glob("*.json"))]
+        parsed = [_parse(path, shown_path(path)) for path in flows_in(project.flows)]
         siblings = Siblings()
         for one in parsed:
             siblings.add(Sibling(one.id or Path(one.file).stem, one.file, one.flow))

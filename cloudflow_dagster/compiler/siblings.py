@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloudflow_dagster.diagnostics.model import Diagnostics
+from cloudflow_dagster.flow.files import flows_in, real_path
 from cloudflow_dagster.flow.model import Flow
 from cloudflow_dagster.flow.source import flow_id, parse_flow, read_document
 
@@ -37,7 +38,7 @@ class Siblings:
         """Make a flow known. Of several with one id the first counts."""
         self._by_id.setdefault(sibling.id, sibling)
         self._files.setdefault(sibling.id, []).append(sibling.file)
-        self._read_already.add(Path(sibling.file).resolve())
+        self._read_already.add(real_path(Path(sibling.file)))
 
     def files_of(self, id: str) -> list[str]:
         """Return the files, of those that are known already, whose flow has this id."""
@@ -58,12 +59,12 @@ class Siblings:
 
     def _read_all(self) -> None:
         if self.folder is not None:
-            self._read(sorted(self.folder.glob("*.json")))
+            self._read(flows_in(self.folder))
             self.folder = None
 
     def _read(self, paths: Iterable[Path]) -> None:
         for path in paths:
-            if path.is_file() and path.resolve() not in self._read_already:
+            if path.is_file() and real_path(path) not in self._read_already:
                 self.add(read_sibling(path))
 
 

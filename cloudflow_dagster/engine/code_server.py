@@ -34,6 +34,7 @@ from cloudflow_dagster.diagnostics import FlowError
 from cloudflow_dagster.engine.definitions import repository_of
 from cloudflow_dagster.engine.folder import FlowFolder
 from cloudflow_dagster.engine.origins import LOCATION, REPOSITORY
+from cloudflow_dagster.flow.files import flows_in
 from cloudflow_dagster.project import Project, find_project
 from cloudflow_dagster.project.project import FILE_NAME
 
@@ -127,7 +128,7 @@ class FlowServer(DagsterApiServer):
 
 def what_lies_in(project: Project) -> Seen:
     """Return names, times and sizes of all that the definitions are made from."""
-    files = [*project.flows.glob("*.json"), project.root / FILE_NAME]
+    files = [*flows_in(project.flows), project.root / FILE_NAME]
     seen: set[tuple[str, int, int, int]] = set()
     for path in files:
         try:

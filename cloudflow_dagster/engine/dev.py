@@ -31,6 +31,7 @@ import yaml
 from cloudflow_dagster.engine import processes
 from cloudflow_dagster.engine.instance import dagster_home
 from cloudflow_dagster.engine.processes import Child
+from cloudflow_dagster.flow.files import flows_in
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.simulator.discover import ENVIRONMENT_VARIABLE
 
@@ -173,7 +174,7 @@ class _Running:
         fresh.write_text(json.dumps(facts) + "\n", "utf-8")
         fresh.replace(state)
         stack.callback(state.unlink, missing_ok=True)
-        flows = len(list(self.project.flows.glob("*.json")))
+        flows = len(flows_in(self.project.flows))
         lines = [
             "CloudFlow is running. Ctrl-C stops it.",
             f"  Web UI         {self.web}",

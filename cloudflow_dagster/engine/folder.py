@@ -20,6 +20,7 @@ from cloudflow_dagster.diagnostics.model import Diagnostics, did_you_mean
 from cloudflow_dagster.engine import names
 from cloudflow_dagster.engine.broken import broken_job
 from cloudflow_dagster.engine.jobs import dagster_job_name, job_for
+from cloudflow_dagster.flow.files import flows_in
 from cloudflow_dagster.flow.source import read_document
 from cloudflow_dagster.nodes.registry import Registry
 from cloudflow_dagster.plan import Plan
@@ -93,7 +94,7 @@ class FlowFolder:
     def _file_of(self, flow: str) -> Path:
         """Find a flow's file by the name of the file or the `id` in it."""
         own = self.project.flows / f"{flow}.json"
-        files = sorted(self.project.flows.glob("*.json"))
+        files = flows_in(self.project.flows)
         for path in [own, *(file for file in files if file != own)]:
             if path.is_file() and _id_of(path, flow) == flow:
                 return path

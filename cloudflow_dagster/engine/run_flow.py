@@ -16,6 +16,7 @@ from cloudflow_dagster.engine.instance import open_instance
 from cloudflow_dagster.engine.jobs import job_for
 from cloudflow_dagster.engine.params import ParamsError, start_of
 from cloudflow_dagster.engine.run_resource import records_of
+from cloudflow_dagster.flow.files import real_path
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Behaviour, Kind
@@ -84,7 +85,7 @@ def run_flow(
             config=config,
             tags=marks,
             steps=_keys(plan.step(only)) if only else None,
-            listed=Path(plan.file).resolve().parent == project.flows.resolve(),
+            listed=real_path(Path(plan.file).parent) == real_path(project.flows),
         )
         if on_event is not None:
             progress = _Progress(project, plan, on_event)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -236,6 +237,39 @@ def test_run_ends_with_2_if_it_could_not_start(programs: Programs, cloudflow: Co
         out, err = process.communicate(timeout=120)
         assert (process.returncode, out) == (2, ""), (args, err)
         assert cases[args] in err, args
+
+
+def test_run_ends_with_2_if_the_project_is_broken(cloudflow: CommandLine, tmp_path: Path) -> None:
+    """For `check` that is an error that it found."""
+    (tmp_path / "flows").mkdir()
+    (tmp_path / "flows" / "fine.json").write_text(json.dumps(chain(MANUAL)))
+    (tmp_path / "cloudflow.yaml").write_text("colour: red\n")
+    run = cloudflow("run", "fine", "--format", "json", cwd=tmp_path)
+
+    assert (run.status, run.out) == (2, "")
+    assert "CF6103" in run.err
+    assert cloudflow("check", cwd=tmp_path).status == 1
+
+
+def test_whatever_lies_in_the_folder_a_flow_is_found_and_runs(
+    programs: Programs, cloudflow: CommandLine
+) -> None:
+    """By its id as by its name, which a link may have given it."""
+    folder = programs.project.flows
+    programs.write({**chain(MANUAL, result("{{ run.flow }}")), "id": "by_id"}, "fine")
+    (folder / "linked.json").symlink_to("../target.json")
+    (programs.project.root / "target.json").write_text(
+        json.dumps(chain(MANUAL, result("{{ run.flow }}")))
+    )
+    (folder / "circle.json").symlink_to("circle.json")
+    os.mkfifo(folder / "pipe.json")
+
+    assert cloudflow("run", "by_id", "--format", "json").json["result"] == "by_id"
+    assert cloudflow("run", "linked", "--format", "json").json["result"] == "linked"
+    said = cloudflow("check", "--format", "json")
+    assert said.status == 1
+    assert {d["file"] for d in said.json} == {"flows/circle.json", "flows/pipe.json"}
+    assert cloudflow("run", "pipe").status == 2
 
 
 def test_flow_is_an_id_or_any_path_and_the_project_that_of_the_current_directory(

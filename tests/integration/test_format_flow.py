@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 from pathlib import Path
@@ -497,6 +498,34 @@ def test_a_file_that_is_not_valid_never_takes_the_others_down(programs: Programs
     assert set(made.resolve_job_def("fine").nodes_in_topological_order)
     assert {s.name for s in made.schedules or ()} == {"nightly__night"}
     assert programs.run(programs.project.flows / "fine.json", way="dagster").result == 1
+
+
+def test_whatever_lies_in_the_folder_the_others_stay_loaded(programs: Programs) -> None:
+    folder = programs.project.flows
+    programs.write(ONE, "fine")
+    programs.write(ONE, "a-b")
+    programs.write(ONE, "ü b")
+    programs.write(ONE, "n" * 100)
+    (folder / "directory.json").mkdir()
+    os.mkfifo(folder / "pipe.json")
+    (folder / "dangling.json").symlink_to("nowhere")
+    (folder / "circle.json").symlink_to("circle.json")
+    (folder / "binary.json").write_bytes(bytes(range(256)) * 9)
+    (folder / "empty.json").touch()
+    (folder / "deep.json").write_text("[" * 100_000)
+    (folder / ".#fine.json").symlink_to("an editor's lock")
+    try:
+        compiled = compile_project(programs.project, catalogue())
+        broken = {Path(c.file).name for c in compiled if c.failed}
+        jobs = build_definitions(programs.project).jobs or ()
+        ended = programs.run(folder / "fine.json", way="dagster")
+    finally:
+        (folder / "directory.json").rmdir()
+
+    left = {path.name for path in folder.iterdir()}
+    assert broken == left - {"fine.json", ".#fine.json"} | {"directory.json"}
+    assert len(jobs) == len(compiled)
+    assert ended.result == 1
 
 
 def test_the_broken_one_shows_its_diagnostics_in_dagster(programs: Programs) -> None:
