@@ -56,8 +56,9 @@ flow_fields: dict[str, st.SearchStrategy[Any]] = {
     "description": text,
     "tags": st.lists(text, max_size=3) | st.dictionaries(text, text, max_size=3),
     "mode": st.sampled_from(["workflow", "architecture"]),
-    "params": st.just(
-        {
+    # Made anew each time: some tests damage the flows that they get.
+    "params": st.builds(
+        lambda: {
             "type": "object",
             "properties": {"b": {"type": "integer", "default": 2}, "a": {}},
         }
