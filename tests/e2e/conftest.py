@@ -54,9 +54,13 @@ def _facts(root: Path, dev: subprocess.Popen[bytes], log: Path) -> dict[str, Any
     return json.loads(file.read_text())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def page(served: Served) -> Iterator[Any]:
-    """A page of a headless Chromium. Screenshots go to $CLOUDFLOW_SCREENSHOTS, if that is set."""
+    """A page of a headless Chromium. Screenshots go to $CLOUDFLOW_SCREENSHOTS, if that is set.
+
+    Not for the whole session: while Playwright is open its event loop runs in this thread, and
+    Dagster, which wants a loop of its own for each run, leaves a coroutine behind that never runs.
+    """
     if CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
     from playwright.sync_api import sync_playwright
