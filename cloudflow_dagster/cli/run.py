@@ -66,6 +66,7 @@ def command(
     if only is not None:
         _check_node(plan, only)
     from cloudflow_dagster.engine.run_flow import (  # noqa: PLC0415 - Dagster costs 1.5 s
+        BrokenOff,
         CannotStart,
         run_flow,
     )
@@ -84,6 +85,8 @@ def command(
             )
     except CannotStart as error:
         give_up(str(error))
+    except BrokenOff as error:
+        give_up(str(error), _EXIT["failure"])
     if form == "json":
         click.echo(json.dumps(summary, ensure_ascii=False))
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Generator, Iterable, Mapping
@@ -67,10 +68,10 @@ def _text(file: str) -> str:
         return ""
 
 
-def give_up(message: str) -> NoReturn:
-    """Say why the command cannot do its work, and end with status 2."""
+def give_up(message: str, status: int = COULD_NOT_WORK) -> NoReturn:
+    """Say why the command cannot do its work, or not to its end, and end."""
     click.echo(f"cloudflow: {message}", err=True)
-    sys.exit(COULD_NOT_WORK)
+    sys.exit(status)
 
 
 def flow_files(project: Project, names: tuple[str, ...]) -> list[Path]:
@@ -81,15 +82,22 @@ def flow_files(project: Project, names: tuple[str, ...]) -> list[Path]:
                 f"there is no folder {project.flows}. Go to your project, or name flows; "
                 "`cloudflow init` makes a project."
             )
-        return flows_in(project.flows)
+        return _flows_in(project.flows)
     files: list[Path] = []
     for name in names:
         path = Path(name)
         if path.is_dir():
-            files.extend(flows_in(path))
+            files.extend(_flows_in(path))
         else:
             files.append(flow_file(project, name))
     return files
+
+
+def _flows_in(folder: Path) -> list[Path]:
+    """Return the flows of a folder; end with status 2 if nobody may look into it."""
+    if folder.is_dir() and not os.access(folder, os.R_OK | os.X_OK):
+        give_up(f"{folder} cannot be read. Let this user read it (`chmod`, `chown`).")
+    return flows_in(folder)
 
 
 def flow_file(project: Project, name: str) -> Path:
@@ -97,7 +105,7 @@ def flow_file(project: Project, name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    by_stem = {p.stem: p for p in flows_in(project.flows)}
+    by_stem = {p.stem: p for p in _flows_in(project.flows)}
     by_id = {**by_stem, **_by_written_id(project, name)}
     if name in by_stem and _written_id(by_stem[name]) is None:
         return by_stem[name]

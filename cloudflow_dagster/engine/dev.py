@@ -29,8 +29,9 @@ from typing import Any
 import yaml
 
 from cloudflow_dagster.engine import processes
-from cloudflow_dagster.engine.instance import dagster_home
+from cloudflow_dagster.engine.instance import dagster_home, open_instance
 from cloudflow_dagster.engine.processes import Child
+from cloudflow_dagster.engine.storage import StorageError, storage_explained, try_out
 from cloudflow_dagster.flow.files import flows_in
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.simulator.discover import ENVIRONMENT_VARIABLE
@@ -68,7 +69,10 @@ def dev(project: Project, host: str = "127.0.0.1", port: int = 3000) -> int:
     told = threading.Event()
     ready = False
     try:
-        with _signals(told), _only_one(project), ExitStack() as stack:
+        with ExitStack() as stack:
+            stack.enter_context(_signals(told))
+            try_out(project)
+            stack.enter_context(_only_one(project))
             address = _address(host, port)
             running = _Running(project, *address)
             stack.callback(running.stop)
@@ -77,7 +81,7 @@ def dev(project: Project, host: str = "127.0.0.1", port: int = 3000) -> int:
             if not told.is_set():
                 running.announce(stack)
                 running.watch(told)
-    except DevError as error:
+    except (DevError, StorageError) as error:
         sys.stderr.write(f"cloudflow dev: {error}\n")
         return 1 if ready else _COULD_NOT
     return 0
@@ -107,7 +111,8 @@ class _Running:
         workspace = runtime / "workspace.yaml"
         server = {"socket": str(code), "location_name": LOCATION}
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": server}]}), "utf-8")
-        environment = {"DAGSTER_HOME": str(dagster_home(self.project))}
+        with storage_explained(self.project):
+            environment = {"DAGSTER_HOME": str(dagster_home(self.project))}
         self._say("Starting …")
         if self.project.simulated and ENVIRONMENT_VARIABLE not in os.environ:
             self.simulated_aws = self._start_simulator(told)
@@ -161,10 +166,22 @@ class _Running:
     def _check(self) -> None:
         for child in self.children:
             if child.ended:
+                self._try_the_instance()
                 raise DevError(
                     f"the {child.name} ended with status {child.process.returncode}, so all is "
                     f"stopped. Its last lines ({child.log}):\n{child.last_words()}"
                 )
+
+    def _try_the_instance(self) -> None:
+        """Say it in our words if it is the instance that does not open.
+
+        Only now, because Dagster's import costs more than a second.
+
+        Raises:
+            StorageError: It does not.
+        """
+        with storage_explained(self.project), open_instance(self.project):
+            pass
 
     def announce(self, stack: ExitStack) -> None:
         """Say where to look, to people and to other commands."""

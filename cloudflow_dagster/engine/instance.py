@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cloudflow_dagster.engine.storage import StorageError
 from cloudflow_dagster.project import Project
 
 if TYPE_CHECKING:
@@ -68,8 +69,20 @@ def _set_up(home: Path) -> None:
 
 
 def open_instance(project: Project) -> dg.DagsterInstance:
-    """Open the project's instance; a context manager that closes it."""
+    """Open the project's instance; a context manager that closes it.
+
+    Raises:
+        StorageError: Dagster does not accept the instance's settings.
+    """
     home = dagster_home(project)
     import dagster as dg  # noqa: PLC0415 - as above
 
-    return dg.DagsterInstance.from_config(str(home))
+    try:
+        return dg.DagsterInstance.from_config(str(home))
+    except (dg.DagsterError, ImportError) as error:
+        why = str(error).strip().splitlines()
+        raise StorageError(
+            f"Dagster does not accept the settings in {home / 'dagster.yaml'}: "
+            f"{why[0] if why else type(error).__name__} Correct the file, or delete it and "
+            f"{home / _MADE} too: then it is written anew."
+        ) from error

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,6 +17,7 @@ from cloudflow_dagster.engine.instance import open_instance
 from cloudflow_dagster.engine.jobs import job_for
 from cloudflow_dagster.engine.params import ParamsError, start_of
 from cloudflow_dagster.engine.run_resource import records_of
+from cloudflow_dagster.engine.storage import StorageError, storage_explained, try_out
 from cloudflow_dagster.flow.files import real_path
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
@@ -30,6 +32,10 @@ from cloudflow_dagster.runtime.records import SqliteRecords
 
 class CannotStart(Exception):  # noqa: N818 - it says what it means
     """The run cannot start; the message says why and what to do."""
+
+
+class BrokenOff(Exception):  # noqa: N818 - as above
+    """The run could not be gone on with; the message says why and what to do."""
 
 
 class OnEvent(Protocol):
@@ -65,12 +71,15 @@ def run_flow(
         `{run_id, status, result, nodes}`.
 
     Raises:
-        CannotStart: The params do not fit, or what the one node needs is missing.
+        CannotStart: The params do not fit, what the one node needs is missing, or what the project
+            leaves behind cannot be written.
+        BrokenOff: The disk or the files on it failed while the run went on.
     """
     config: dict[str, Any] = {"params": dict(params or {})}
     if pinned:
         config["pinned"] = True
-    with open_instance(project) as instance:
+    begun: list[str] = []
+    with _storage(project, begun), open_instance(project) as instance:
         config["params"] = _checked_params(project, plan, config)
         if earlier and instance.get_run_by_id(earlier) is None:
             raise CannotStart(f"There is no run `{earlier}`.")
@@ -90,7 +99,26 @@ def run_flow(
         if on_event is not None:
             progress = _Progress(project, plan, on_event)
             run = replace(run, on_start=progress.start, on_event=progress.event)
-        return run_to_end(project, instance, run)
+        on_start = run.on_start
+
+        def start(new: dg.DagsterRun) -> None:
+            begun.append(new.run_id)
+            on_start(new)
+
+        return run_to_end(project, instance, replace(run, on_start=start))
+
+
+@contextmanager
+def _storage(project: Project, begun: Sequence[str]) -> Generator[None]:
+    """Say what is wrong with the disk, and whether a run was under way."""
+    try:
+        with storage_explained(project):
+            try_out(project)
+            yield
+    except StorageError as error:
+        if not begun:
+            raise CannotStart(str(error)) from error
+        raise BrokenOff(f"The run {begun[0]} broke off: {error}") from error
 
 
 def _checked_params(project: Project, plan: Plan, config: Mapping[str, Json]) -> dict[str, Json]:
