@@ -15,11 +15,11 @@ from cloudflow_dagster.project import find_project
 from tests.fixtures.programs import CommandLine, Programs
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def separate_cloud() -> Iterator[str]:
     """Endpoint of a simulated cloud with its estate in a process of its own.
 
-    Nothing that another test does to a simulated cloud in this process is seen in it.
+    Nothing that another module does to a simulated cloud is seen in it.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "cloudflow_dagster.simulator", "--with-parent"],
