@@ -13,7 +13,12 @@ import pytest
 from cloudflow_dagster.diagnostics import FlowError
 from cloudflow_dagster.engine import names, tags
 from cloudflow_dagster.engine.code_server import what_lies_in
-from cloudflow_dagster.engine.definitions import build_definitions, project_of, repository_of
+from cloudflow_dagster.engine.definitions import (
+    build_definitions,
+    load_job,
+    project_of,
+    repository_of,
+)
 from cloudflow_dagster.engine.folder import FlowFolder, UnknownFlowError
 from cloudflow_dagster.engine.instance import dagster_home
 from cloudflow_dagster.project import Project, find_project
@@ -144,6 +149,20 @@ def test_a_process_that_runs_one_flow_builds_only_that(
     assert repository.get_job("named_inside").name == "named_inside"
     with pytest.raises(UnknownFlowError, match=r"no flow `othr`.*Did you mean `other`\?"):
         folder.one("othr")
+
+
+def test_one_job_is_loaded_by_its_name(flows: Flows) -> None:
+    flows.write("class", [MANUAL], [])
+    flows.write("other", [MANUAL], [], id="named_inside")
+    flows.write("twice", [MANUAL], [], id="class")
+    (flows.project.flows / "No id.json").write_text("{")
+    every = {flow.job.name for flow in FlowFolder(flows.project).load()}
+
+    assert len(every) == 4
+    for name in every:
+        assert load_job(flows.project, name).name == name
+    with pytest.raises(UnknownFlowError, match=r"no flow `othr`.*Did you mean `other`\?"):
+        load_job(flows.project, "othr")
 
 
 def test_the_repository_knows_jobs_schedules_and_sensors(flows: Flows) -> None:
