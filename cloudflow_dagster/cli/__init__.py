@@ -14,6 +14,7 @@ _COMMANDS = {
     "init": "Make a project in an empty folder.",
     "nodes": "List, search and explain the node types of the catalogue.",
     "run": "Run a flow here and now, and show what it does.",
+    "runs": "List, show, follow, cancel and retry runs.",
     "schema": "Print the JSON Schema of the flow format.",
 }
 
