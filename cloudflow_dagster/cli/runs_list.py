@@ -73,7 +73,7 @@ def command(
     Ends with 0, also if there are none; 2 if the history cannot be read or there is no such flow.
     """
     with history() as (project, instance):
-        from cloudflow_dagster.engine.history import list_runs  # noqa: PLC0415 - Dagster: 1.5 s
+        from cloudflow_dagster.engine.run_list import list_runs  # noqa: PLC0415 - Dagster: 1.5 s
 
         # One more tells whether there are more.
         runs = list_runs(instance, flow=flow, statuses=statuses, since=since, limit=limit + 1)
@@ -106,7 +106,7 @@ def command(
 
 def _check_flow(project: Project, instance: dg.DagsterInstance, flow: str) -> None:
     """End with status 2 if neither the history nor `flows/` knows a flow."""
-    from cloudflow_dagster.engine.history import known_flows  # noqa: PLC0415
+    from cloudflow_dagster.engine.run_list import known_flows  # noqa: PLC0415
 
     known = {*known_flows(instance), *(path.stem for path in flows_in(project.flows))}
     if flow not in known:

@@ -27,8 +27,8 @@ def command(*, run: str, node: str | None, follow: bool, form: str) -> None:
     no such run or node. Ctrl-C ends `--follow`, not the run.
     """
     with history() as (_, instance):
-        from cloudflow_dagster.engine.history import find_run  # noqa: PLC0415 - Dagster: 1.5 s
         from cloudflow_dagster.engine.run_details import nodes_of  # noqa: PLC0415
+        from cloudflow_dagster.engine.run_list import find_run  # noqa: PLC0415 - Dagster: 1.5 s
         from cloudflow_dagster.engine.run_logs import log_lines  # noqa: PLC0415
 
         found = find_run(instance, run).dagster_run

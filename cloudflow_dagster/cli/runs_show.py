@@ -35,8 +35,8 @@ def command(*, run: str, form: str) -> None:
     became of the run; 2 if there is no such run.
     """
     with history() as (project, instance):
-        from cloudflow_dagster.engine.history import find_run  # noqa: PLC0415 - Dagster: 1.5 s
         from cloudflow_dagster.engine.run_details import details_of  # noqa: PLC0415
+        from cloudflow_dagster.engine.run_list import find_run  # noqa: PLC0415 - Dagster: 1.5 s
 
         details = details_of(project, instance, find_run(instance, run))
     if form == "json":

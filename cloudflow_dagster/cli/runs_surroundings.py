@@ -38,8 +38,8 @@ def history() -> Generator[tuple[Project, dg.DagsterInstance]]:
     What is wrong with them ends the command with status 2 and one sentence.
     """
     project = open_project(COULD_NOT_WORK)
-    from cloudflow_dagster.engine.history import HistoryError  # noqa: PLC0415 - Dagster: 1.5 s
     from cloudflow_dagster.engine.instance import open_instance  # noqa: PLC0415
+    from cloudflow_dagster.engine.run_list import HistoryError  # noqa: PLC0415 - Dagster: 1.5 s
     from cloudflow_dagster.engine.storage import StorageError, storage_explained  # noqa: PLC0415
 
     try:

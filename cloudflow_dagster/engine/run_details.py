@@ -15,8 +15,8 @@ from typing import Any
 import dagster as dg
 
 from cloudflow_dagster.engine import names, tags
-from cloudflow_dagster.engine.history import ListedRun, listed
 from cloudflow_dagster.engine.lineage import lineage_of
+from cloudflow_dagster.engine.run_list import ListedRun, listed
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.runtime.record import Ancestor, Record, RecordKey

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from cloudflow_dagster.engine import names
-from cloudflow_dagster.engine.history import time_text
+from cloudflow_dagster.engine.run_list import time_text
 from cloudflow_dagster.flow.model import Json
 
 _AT_A_TIME = 500

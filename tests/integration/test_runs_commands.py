@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cloudflow_dagster.cli import main
-from cloudflow_dagster.engine.history import list_runs
+from cloudflow_dagster.engine.run_list import list_runs
 from tests.fixtures.programs import MANUAL, CommandLine, Programs, breaks, chain, value
 
 pytestmark = pytest.mark.integration

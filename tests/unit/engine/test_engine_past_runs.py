@@ -10,14 +10,14 @@ import dagster as dg
 import pytest
 
 from cloudflow_dagster.engine import tags
-from cloudflow_dagster.engine.history import (
+from cloudflow_dagster.engine.run_details import RunDetails, ShownNode, details_of
+from cloudflow_dagster.engine.run_list import (
     STATUSES,
     HistoryError,
     find_run,
     known_flows,
     list_runs,
 )
-from cloudflow_dagster.engine.run_details import RunDetails, ShownNode, details_of
 from cloudflow_dagster.engine.run_logs import log_lines
 from cloudflow_dagster.project import Project
 from tests.unit.engine.conftest import Flows, breaks, value
