@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,7 +52,7 @@ class Siblings:
                 self._read_all()
         return self._by_id.get(id)
 
-    def ids(self) -> Iterable[str]:
+    def ids(self) -> Collection[str]:
         """Return the ids of all flows."""
         self._read_all()
         return self._by_id.keys()

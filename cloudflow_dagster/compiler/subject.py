@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from cloudflow_dagster.compiler.config_fit import ConfigProblem, find_config_problems
 from cloudflow_dagster.compiler.graph import Graph
 from cloudflow_dagster.compiler.knowledge import Knowledge
 from cloudflow_dagster.compiler.siblings import Siblings
 from cloudflow_dagster.compiler.texts import Text, find_texts
-from cloudflow_dagster.diagnostics.model import Diagnostics
+from cloudflow_dagster.diagnostics.model import Diagnostics, did_you_mean
 from cloudflow_dagster.expressions.references import Read
 from cloudflow_dagster.expressions.template import Expression
 from cloudflow_dagster.nodes.registry import Registry
 from cloudflow_dagster.project import Project
+
+_COMPARISONS: Final = 100_000
+"""So many names of a flow are compared with others, which takes a second or two."""
 
 
 @dataclass
@@ -35,6 +39,7 @@ class Subject:
     project: Project | None = None
     siblings: Siblings | None = None
     found: Diagnostics = field(default_factory=Diagnostics)
+    _compared: int = field(default=0, init=False, repr=False)
 
     @cached_property
     def texts(self) -> list[Text]:
@@ -65,6 +70,14 @@ class Subject:
     def config_problems(self) -> list[ConfigProblem]:
         """Where configs do not fit their node types."""
         return list(find_config_problems(self.graph, self.texts, self.knowledge))
+
+    def did_you_mean(self, given: str, known: Collection[str]) -> str | None:
+        """Return a suggestion for a wrong name, or None if none is close.
+
+        A flow of thousands of nodes with as many wrong names gets them for the first of these.
+        """
+        self._compared += len(known)
+        return did_you_mean(given, known) if self._compared <= _COMPARISONS else None
 
     def reads_of(self, *roots: str) -> Iterator[tuple[Text, Expression, Read]]:
         """Yield what expressions read under these names."""

@@ -101,6 +101,8 @@ class Cost:
     Attributes:
         bound: Of the largest value on the way; None: there is no bound.
         repeated: Paths of the scope that are read again for each element.
+        comparisons: How often it compares elements with each other, at most; one bound for each
+            `$distinct`.
         calculates: A number may come out that JSON does not have (infinity).
         makes_functions: A function might come out.
         concatenates: It makes text of numbers.
@@ -108,6 +110,7 @@ class Cost:
 
     bound: Size | None
     repeated: tuple[tuple[str | int, ...], ...] = ()
+    comparisons: tuple[Size, ...] = ()
     calculates: bool = False
     makes_functions: bool = False
     concatenates: bool = False
@@ -130,6 +133,7 @@ def cost_of(tree: Node) -> Cost:
     return Cost(
         bound=bound,
         repeated=tuple(analysis.repeated),
+        comparisons=tuple(analysis.comparisons),
         calculates=any(_calculates(node) for node in nodes),
         makes_functions=_makes_functions(tree),
         concatenates=any(
@@ -213,6 +217,7 @@ class _Analysis:
         self.frames = [_Frame(Size(1), Size(1, 1))]
         self.peak = Size(1)
         self.repeated: list[tuple[str | int, ...]] = []
+        self.comparisons: list[Size] = []
 
     @property
     def frame(self) -> _Frame:
@@ -406,6 +411,8 @@ class _Analysis:
                 size = self.padded(arguments)
             case "reduce":
                 size = self.reduced(arguments)
+            case "distinct":
+                size = self.compared(arguments)
             case "formatInteger" | "fromMillis" | "now":
                 size = self.formatted(name, arguments)
             case "string" if len(arguments) > 1:  # indented by how deep it is nested
@@ -438,6 +445,12 @@ class _Analysis:
                 del self.frame.bound[param]
             else:
                 self.frame.bound[param] = former
+
+    def compared(self, arguments: tuple[Node, ...]) -> Size:
+        """`$distinct` compares each element with all others, and never looks at the clock."""
+        size = self.plain_call("distinct", arguments)
+        self.comparisons.append(self.frame.total * size * size)
+        return size
 
     def mapped(self, arguments: tuple[Node, ...]) -> Size:
         match arguments:

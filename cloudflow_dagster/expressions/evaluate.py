@@ -31,6 +31,8 @@ MAX_DEPTH: Final = 200
 _CHEAP: Final = 2_000_000
 """The largest bound, in values, up to which an expression is evaluated in this process."""
 _FEW: Final = 1000
+_COMPARISONS: Final = 100_000_000
+"""So many comparisons take the engine, which does not stop before the last, half a second."""
 _SMALL: Final = 100_000
 """Up to this size what is read is handed over as variables, which are converted as a whole."""
 _PROPORTIONAL: Final = 8
@@ -146,7 +148,7 @@ def _run(expression: Expression, scope: Scope, secret: Secret | None) -> Json | 
 def _is_cheap(expression: Expression, data: dict[str, Json], size: int) -> bool:
     """Whether the bound on what it costs is small, for these values."""
     bound = expression.cost.bound
-    if bound is None:
+    if bound is None or _compares_much(expression, data):
         return False
     if bound.degree + bound.repeated <= 1 and bound.factor <= _PROPORTIONAL:
         return True
@@ -160,6 +162,16 @@ def _is_cheap(expression: Expression, data: dict[str, Json], size: int) -> bool:
     if _largest(bound, size, again) <= _CHEAP:
         return True
     return _largest(bound, survey(data)[0], survey(repeated)[0]) <= _CHEAP
+
+
+def _compares_much(expression: Expression, data: dict[str, Json]) -> bool:
+    cost = expression.cost
+    if not cost.comparisons:
+        return False
+    found = [follow(data, path) for path in cost.repeated]
+    again = survey([value for value in found if value is not ABSENT])[0]
+    size = survey(data)[0]
+    return any(_largest(bound, size, again) > _COMPARISONS for bound in cost.comparisons)
 
 
 def _largest(bound: Size, size: int, again: int) -> float:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -84,6 +85,8 @@ _OTHER_NAMES: dict[type[BaseModel], dict[str, str]] = {
 }
 _ORDER = {"depends_on", "dependsOn", "needs", "after", "next", "then", "run_after", "runAfter"}
 _LONGEST_NAME = 100
+_ECHOES = 1000
+"""Of so many wrong names it is asked what they mean, which takes 0.1 ms each."""
 
 
 def path_in_words(parts: tuple[str | int, ...]) -> str:
@@ -148,11 +151,10 @@ def without_echoes(errors: Iterable[Any]) -> list[Any]:
     """Return pydantic's errors without fields that are missing only because of a wrong name."""
     listed = list(errors)
     meant: set[tuple[str | int, ...]] = set()
-    for error in listed:
-        if error["type"] == "extra_forbidden":
-            *above, name = error["loc"]
-            if field := _name_meant(str(name), _part_at(tuple(above))):
-                meant.add((*above, field))
+    wrong = [error["loc"] for error in listed if error["type"] == "extra_forbidden"]
+    for *above, name in wrong[:_ECHOES]:
+        if field := _name_meant(str(name), _part_at(tuple(above))):
+            meant.add((*above, field))
     return [e for e in listed if e["type"] != "missing" or e["loc"] not in meant]
 
 
@@ -173,6 +175,7 @@ def _unknown_field(loc: tuple[str | int, ...], root: Location, found: Diagnostic
     found.add(shape.UNKNOWN_FIELD, at, message, suggestion)
 
 
+@lru_cache(maxsize=1000)
 def _name_meant(name: str, part: type[BaseModel]) -> str | None:
     if len(name) > _LONGEST_NAME:
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cloudflow_dagster.compiler.subject import Subject
-from cloudflow_dagster.diagnostics.model import Rule, did_you_mean
+from cloudflow_dagster.diagnostics.model import Rule
 
 UNKNOWN_END = Rule(
     code="CF2001",
@@ -34,5 +34,5 @@ def check_edge_ends(subject: Subject) -> None:
         for field, given, vertex in ends:
             if vertex is None:
                 message = f"There is no node `{given}`."
-                suggestion = did_you_mean(given, graph.vertices)
+                suggestion = subject.did_you_mean(given, graph.vertices)
                 subject.found.add(UNKNOWN_END, graph.at_edge(link, field), message, suggestion)

@@ -65,7 +65,7 @@ def check_flow_calls(subject: Subject) -> None:
         if sibling is None:
             at = subject.graph.at(vertex, "config", "flow")
             message = f"There is no flow `{shortened(called)}`."
-            suggestion = did_you_mean(called, subject.siblings.ids())
+            suggestion = subject.did_you_mean(called, subject.siblings.ids())
             subject.found.add(UNKNOWN_FLOW, at, message, suggestion)
         elif sibling.flow is not None:
             _check_params(subject, vertex, called, sibling.flow.params or {})

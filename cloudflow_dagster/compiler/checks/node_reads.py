@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cloudflow_dagster.compiler.graph import Graph
 from cloudflow_dagster.compiler.subject import Subject
-from cloudflow_dagster.diagnostics.model import Location, Rule, did_you_mean
+from cloudflow_dagster.diagnostics.model import Location, Rule
 from cloudflow_dagster.diagnostics.wording import shortened
 
 UNKNOWN_NODE = Rule(
@@ -72,7 +72,7 @@ def check_node_reads(subject: Subject) -> None:
         if id not in graph.vertices:
             message = f"There is no node `{shortened(id)}`."
             at = text.place(read.offsets[0])
-            subject.found.add(UNKNOWN_NODE, at, message, did_you_mean(id, graph.vertices))
+            subject.found.add(UNKNOWN_NODE, at, message, subject.did_you_mean(id, graph.vertices))
         elif text.vertex.trigger or reader in graph.doubtful:
             continue
         elif id == reader:

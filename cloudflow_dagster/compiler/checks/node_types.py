@@ -21,13 +21,18 @@ UNKNOWN_TYPE = Rule(
   {"id": "volumes", "type": "aws.ec2.describe_volumes"}
 ]}""",
 )
+_SUGGESTIONS = 50
+"""For so many unknown types of a flow a similar one is sought, which takes 50 ms each."""
 
 
 def check_node_types(subject: Subject) -> None:
     """Report unknown node types, disabled nodes included: their ports are needed all the same."""
+    suggestions: dict[str, str | None] = {}
     for vertex in subject.graph.vertices.values():
         if vertex.type is None:
             given = vertex.node.type
             message = f"There is no node type `{shortened(given)}`."
             at = subject.graph.at(vertex, "type")
-            subject.found.add(UNKNOWN_TYPE, at, message, subject.registry.suggest(given))
+            if given not in suggestions and len(suggestions) < _SUGGESTIONS:
+                suggestions[given] = subject.registry.suggest(given)
+            subject.found.add(UNKNOWN_TYPE, at, message, suggestions.get(given))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cloudflow_dagster.compiler.subject import Subject
-from cloudflow_dagster.diagnostics.model import Rule, did_you_mean
+from cloudflow_dagster.diagnostics.model import Rule
 
 UNKNOWN_PARENT = Rule(
     code="CF2012",
@@ -46,7 +46,9 @@ def check_parents(subject: Subject) -> None:
         if parent not in graph.vertices:
             at = graph.at(graph.vertices[id], "parent")
             message = f"There is no node `{parent}`."
-            subject.found.add(UNKNOWN_PARENT, at, message, did_you_mean(parent, graph.vertices))
+            subject.found.add(
+                UNKNOWN_PARENT, at, message, subject.did_you_mean(parent, graph.vertices)
+            )
     for id in _closing(parents):
         at = graph.at(graph.vertices[id], "parent")
         subject.found.add(CYCLIC_PARENT, at, f"The parents of `{id}` lead back to itself.")

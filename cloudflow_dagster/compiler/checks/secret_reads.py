@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cloudflow_dagster.compiler.subject import Subject
 from cloudflow_dagster.compiler.texts import Surroundings, Text
-from cloudflow_dagster.diagnostics.model import Rule, did_you_mean
+from cloudflow_dagster.diagnostics.model import Rule
 from cloudflow_dagster.diagnostics.wording import shortened
 from cloudflow_dagster.nodes.spec import Kind
 
@@ -84,7 +84,7 @@ def _report(
         subject.found.add(SECRET_NAME, at, message, "Write `$secret('name')`.")
     elif known is not None and name not in known:
         message = f"The project has no secret `{shortened(name)}`."
-        subject.found.add(UNKNOWN_SECRET, at, message, did_you_mean(name, known))
+        subject.found.add(UNKNOWN_SECRET, at, message, subject.did_you_mean(name, known))
 
 
 def _allowed(text: Text) -> bool:

@@ -26,6 +26,20 @@ def test_an_unknown_operation_of_aws_suggests_the_one_that_was_meant(tmp_path: P
     ]
 
 
+def test_of_many_wrong_names_only_the_first_get_suggestions(tmp_path: Path) -> None:
+    types = found(tmp_path, *(node(f"n{n}", f"logic.lop{n}") for n in range(60)))
+    assert [("Did you mean" in text) for text in types] == [True] * 50 + [False] * 10
+
+    nodes = [
+        value(f"number_{n}", f"{{{{ nodes.nmber_{n} }}}}", parent="nmber_1") for n in range(400)
+    ]
+    to = [f"number_{n} > nmber_{n}" for n in range(400)]
+    names = found(tmp_path, *nodes, to=to)
+    wrong = [text for text in names if "There is no node" in text]
+    suggested = [text for text in wrong if "Did you mean" in text]
+    assert (len(wrong), len(suggested)) == (1200, 250)  # each is compared with 400
+
+
 def test_an_unknown_node_at_an_edge_is_one_finding_with_its_place(tmp_path: Path) -> None:
     assert found(
         tmp_path,

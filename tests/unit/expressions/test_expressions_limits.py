@@ -41,11 +41,15 @@ RUNAWAYS = {
     "wide picture": "$fromMillis(1, '[f,1000000000-1000000000]')",
     "large result": "$pad('a', 100000000)",
     "sort": "$sort([1..999999], function($l, $r){ $l < $r and [1..1000] })",
+    "distinct": "$distinct(params.numbers)",
+    "distinct, of each": "$map([1, 2], function($n){ $distinct($$.params.numbers) })",
+    "distinct, chained": "params.numbers ~> $distinct",
 }
 SCOPE: dict[str, Any] = {
     "params": {
         "huge": 2_000_000_000,
         "many": [str(i) for i in range(2000)],
+        "numbers": list(range(300_000)),
         "long": "y" * 100_000,
     }
 }

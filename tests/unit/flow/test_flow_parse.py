@@ -266,6 +266,18 @@ def test_after_a_hundred_problems_the_rest_is_counted() -> None:
     assert result[-1][2] == "`nodes[99]` must be an object, not 0. (150 more problems.)"
 
 
+def test_of_many_wrong_names_only_the_first_are_compared_with_the_right_ones() -> None:
+    def missing(*wrong: str) -> list[str]:
+        found = Diagnostics()
+        text = json.dumps(dict.fromkeys(("version", *wrong), 1))
+        parse_flow(read_document(text, "a.json", found), found)
+        return [d.message for d in found if d.code == "CF1003"]
+
+    many = [f"wrong{n}" for n in range(1000)]
+    assert missing("nods", *many) == []
+    assert missing(*many, "nods") == ["The flow lacks `nodes`."]
+
+
 def test_problems_of_the_text_and_of_the_shape_are_said_together() -> None:
     found = Diagnostics()
     text = '{"version": 1, "nodes": [], "nods": [],}'
