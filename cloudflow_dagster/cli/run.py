@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +12,7 @@ import click
 
 from cloudflow_dagster.cli.param_values import UnreadableValueError, read_value, takes
 from cloudflow_dagster.cli.progress import Progress
+from cloudflow_dagster.cli.simulated_cloud import cloud_for
 from cloudflow_dagster.cli.surroundings import (
     COULD_NOT_WORK,
     flow_file,
@@ -27,7 +27,7 @@ from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.providers import catalogue
 
-_EXIT = {"success": 0, "failure": 1, "canceled": 1, "waiting": 3}
+EXIT = {"success": 0, "failure": 1, "canceled": 1, "waiting": 3}
 
 
 @click.command("run")
@@ -73,7 +73,7 @@ def command(
 
     progress = Progress(plan, quiet=form == "json")
     try:
-        with _cloud(plan, project):
+        with cloud_for(plan, project):
             summary = run_flow(
                 project,
                 plan,
@@ -86,12 +86,12 @@ def command(
     except CannotStart as error:
         give_up(str(error))
     except BrokenOff as error:
-        give_up(str(error), _EXIT["failure"])
+        give_up(str(error), EXIT["failure"])
     if form == "json":
         click.echo(json.dumps(summary, ensure_ascii=False))
     else:
         progress.end(summary)
-    sys.exit(_EXIT[summary["status"]])
+    sys.exit(EXIT[summary["status"]])
 
 
 def _plan(name: str, project: Project) -> Plan:
@@ -139,31 +139,3 @@ def _check_node(plan: Plan, node: str) -> None:
     if node in {step.id for step in plan.walk()}:
         give_up(f"`{node}` is in a loop's body, and cannot run alone. Run the loop instead.")
     give_up(f"the flow has no node `{node}`. {did_you_mean(node, ids) or ''}".rstrip())
-
-
-@contextmanager
-def _cloud(plan: Plan, project: Project) -> Generator[None]:
-    """Have the simulated cloud at hand while the flow runs, if it may need it.
-
-    It may if a step, or a secret that a step reads, uses a credential of the simulated cloud, or if
-    a flow that it calls might.
-    """
-    credentials = project.credentials
-    names = {
-        step.credential or credentials.default("aws")
-        for step in plan.walk()
-        if step.provider == "aws" or step.secrets or step.type == "flow.call"
-    }
-    if not any(name is not None and credentials.simulated(name) for name in names):
-        yield
-        return
-    from cloudflow_dagster.simulator import (  # noqa: PLC0415 - only if it is needed
-        SimulatorMissingError,
-        simulated_aws,
-    )
-
-    try:
-        with simulated_aws(project):
-            yield
-    except SimulatorMissingError as error:
-        give_up(str(error))

@@ -7,8 +7,11 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "cancel": "Stop a run, whoever executes it.",
     "list": "List runs, the newest first.",
     "logs": "Print what a run wrote, also while it goes on.",
+    "prune": "Delete runs that are not kept any longer.",
+    "retry": "Do a run again, from where it failed or whole.",
     "show": "Show a run: its nodes, what they gave, and the runs it is linked to.",
 }
 

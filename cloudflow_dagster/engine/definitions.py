@@ -14,6 +14,7 @@ from cloudflow_dagster.engine.failure import failure_sensor
 from cloudflow_dagster.engine.folder import FlowFolder, LoadedFlow, UnknownFlowError
 from cloudflow_dagster.engine.names import flow_of_job
 from cloudflow_dagster.engine.origins import REPOSITORY
+from cloudflow_dagster.engine.retention_sensor import retention_sensor
 from cloudflow_dagster.engine.schedules import schedules_for
 from cloudflow_dagster.project import Project, find_project
 
@@ -92,7 +93,7 @@ class Content:
         return cls(
             jobs=[flow.job for flow in loaded],
             schedules=[s for flow in loaded for s in _schedules(flow, folder.project)],
-            sensors=[failure_sensor(loaded, folder.project)],
+            sensors=[failure_sensor(loaded, folder.project), retention_sensor(folder.project)],
         )
 
 

@@ -61,6 +61,13 @@ def run_to_end(project: Project, instance: dg.DagsterInstance, new: FlowRun) -> 
         new.job,
         NewRun(config=new.config, tags=new.tags, steps=new.steps, listed=new.listed),
     )
+    return execute_to_end(project, instance, new, run)
+
+
+def execute_to_end(
+    project: Project, instance: dg.DagsterInstance, new: FlowRun, run: dg.DagsterRun
+) -> dict[str, Json]:
+    """Execute a run that is recorded already; as `run_to_end`."""
     new.on_start(run)
     message = ""
     for event in execute(instance, new.job, run, parent=new.parent):

@@ -76,6 +76,8 @@ class Database:
             return connection
 
     def _prepare(self) -> None:
+        # Of an empty file only: what is deleted later can be given back to the disk in pieces.
+        self._writer.execute("PRAGMA auto_vacuum=INCREMENTAL")
         give_up = time.monotonic() + BUSY_SECONDS
         while True:
             try:

@@ -98,3 +98,32 @@ def test_names_that_dagster_refuses() -> None:
     from cloudflow_dagster.engine.names import _REFUSED
 
     assert set(DISALLOWED_NAMES) == set(_REFUSED)
+
+
+def test_removal_of_runs() -> None:
+    from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+    from dagster._core.storage.runs.schema import RunTagsTable
+    from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+
+    assert "run_id" in RunTagsTable.c
+    for name in ("index_connection", "path_for_shard", "free_concurrency_slots_for_run"):
+        assert hasattr(SqliteEventLogStorage, name), name
+    parameters = inspect.signature(SqliteEventLogStorage.delete_events_for_run).parameters
+    assert list(parameters) == ["self", "conn", "run_id"]
+    # What is done instead of these; see whether they delete more now.
+    assert "RunTagsTable" not in inspect.getsource(SqlRunStorage.delete_run)
+    source = inspect.getsource(SqlEventLogStorage.delete_events)
+    assert source.count("delete_events_for_run") == 2
+    assert "free_concurrency_slots_for_run" in source
+
+
+def test_retries() -> None:
+    from dagster._core.execution.api import create_execution_plan
+    from dagster._core.execution.plan.state import KnownExecutionState
+
+    known = KnownExecutionState.build_resume_retry_reexecution
+    assert list(inspect.signature(known).parameters) == ["instance", "parent_run"]
+    assert "known_state" in inspect.signature(create_execution_plan).parameters
+    parameters = inspect.signature(dg.DagsterInstance.create_run_for_job).parameters
+    assert {"parent_run_id", "root_run_id"} <= set(parameters)

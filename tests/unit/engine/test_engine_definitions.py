@@ -173,7 +173,10 @@ def test_the_repository_knows_jobs_schedules_and_sensors(flows: Flows) -> None:
 
     assert sorted(job.name for job in repository.get_all_jobs()) == ["f", "g"]
     assert [schedule.name for schedule in repository.schedule_defs] == ["f__cron"]
-    assert [sensor.name for sensor in repository.sensor_defs] == ["cloudflow__on_failure"]
+    assert sorted(sensor.name for sensor in repository.sensor_defs) == [
+        "cloudflow__on_failure",
+        "cloudflow__retention",
+    ]
 
 
 def test_jobs_of_flows_that_did_not_change_are_kept(flows: Flows) -> None:
