@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import click
 
+from cloudflow_dagster.cli.simulated_cloud import simulated_cloud
 from cloudflow_dagster.cli.surroundings import give_up, open_project
 
 _FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
@@ -42,8 +43,6 @@ def list_credentials(form: str) -> None:
 @_FORMAT
 def test_credential(name: str, form: str) -> None:
     """Log in with the credential NAME and say who one is; or what is wrong, and end with 1."""
-    from cloudflow_dagster.simulator import simulated_aws  # noqa: PLC0415 - only to log in
-
     project = open_project()
     credentials = project.credentials
     if credentials.spec(name) is None:
@@ -51,7 +50,7 @@ def test_credential(name: str, form: str) -> None:
         give_up(f"there is no credential `{name}`. {credentials.suggest(name) or known}")
     with ExitStack() as stack:
         if credentials.simulated(name):
-            stack.enter_context(simulated_aws(project))
+            stack.enter_context(simulated_cloud(project))
         checked = credentials.test(name)
     if form == "json":
         click.echo(json.dumps(asdict(checked), indent=2))

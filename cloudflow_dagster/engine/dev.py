@@ -34,7 +34,11 @@ from cloudflow_dagster.engine.processes import Child
 from cloudflow_dagster.engine.storage import StorageError, storage_explained, try_out
 from cloudflow_dagster.flow.files import flows_in
 from cloudflow_dagster.project import Project
-from cloudflow_dagster.simulator.discover import ENVIRONMENT_VARIABLE
+from cloudflow_dagster.simulator import (
+    ENVIRONMENT_VARIABLE,
+    SimulatorMissingError,
+    check_installed,
+)
 
 LOCATION = "cloudflow"
 """As in `origins.py`, which would import Dagster."""
@@ -140,6 +144,10 @@ class _Running:
         return child
 
     def _start_simulator(self, told: threading.Event) -> str:
+        try:
+            check_installed()
+        except SimulatorMissingError as error:
+            raise DevError(str(error)) from None
         command = [sys.executable, "-m", "cloudflow_dagster.simulator"]
         child = self._start("simulated cloud", command, {})
         found: list[str] = []

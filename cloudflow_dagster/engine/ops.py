@@ -3,7 +3,8 @@
 An op definition knows no node: it asks the run which step it is. So the nodes of one type with the
 same ports share a definition, which makes building 1,000 flows of 10 nodes twice as fast and
 Dagster's list of ops a list of node types in use. A node with a label or notes has a definition of
-its own, because that is where Dagster keeps the description.
+its own, because that is where Dagster keeps the description; so has what runs a loop's items, which
+says what they are run through.
 """
 
 # No postponed annotations here: Dagster reads that of `context` when an op is defined.
@@ -19,6 +20,7 @@ import dagster as dg
 from dagster import OpDefinition, OpExecutionContext
 
 from cloudflow_dagster.engine import names
+from cloudflow_dagster.engine.described import about_items
 from cloudflow_dagster.engine.steps import close_loop, open_loop, run_items, run_step
 from cloudflow_dagster.plan import Step
 
@@ -78,7 +80,8 @@ def op_for(flow: str, step: Step, part: Part, *, starts: bool) -> OpDefinition:
         starts: Whether no edge leads to it.
     """
     ports = _ports(step, part)
-    about = "\n\n".join(text for text in (step.label, step.notes) if text)
+    body = about_items(step) if part is Part.ITEM else ""
+    about = "\n\n".join(text for text in (step.label, body, step.notes) if text)
     shape = _Shape(
         name=f"{flow}__{step.id}__{part}"
         if about

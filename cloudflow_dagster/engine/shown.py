@@ -16,7 +16,7 @@ from cloudflow_dagster.runtime.record import Given, Record, Source
 from cloudflow_dagster.runtime.run import Run
 from cloudflow_dagster.runtime.stored import StoredLoop, StoredText
 
-_LONGEST = 20_000
+LONGEST = 20_000
 """Characters of JSON that are shown."""
 _MOST_RESULTS = 100
 """Items of a loop whose results are shown."""
@@ -58,9 +58,9 @@ def _fits(source: Source | None) -> bool:
     """Return whether an output is short enough to be shown, without reading it."""
     match source:
         case Given(text=text):
-            return len(text) <= _LONGEST
+            return len(text) <= LONGEST
         case StoredText(text=text):
-            return text is not None and len(text) <= _LONGEST
+            return text is not None and len(text) <= LONGEST
         case StoredLoop(count=count):
             return count <= _MOST_RESULTS
         case _:
@@ -70,7 +70,7 @@ def _fits(source: Source | None) -> bool:
 def _large(source: Source | None) -> dg.MetadataValue[Any]:
     match source:
         case Given(text=text):
-            cut = f"{text[:_LONGEST]} …"
+            cut = f"{text[:LONGEST]} …"
             return dg.MetadataValue.md(f"{len(text):,} characters:\n```json\n{cut}\n```")
         case StoredLoop(count=count):
             return dg.MetadataValue.md(f"`results` and `errors` of {count:,} items")
@@ -81,7 +81,7 @@ def _large(source: Source | None) -> dg.MetadataValue[Any]:
 def _shown(value: Json) -> dg.MetadataValue[Any]:
     if isinstance(value, dict | list):
         text = json.dumps(value, ensure_ascii=False)
-        if len(text) > _LONGEST:
-            return dg.MetadataValue.md(f"```json\n{text[:_LONGEST]} …\n```")
+        if len(text) > LONGEST:
+            return dg.MetadataValue.md(f"```json\n{text[:LONGEST]} …\n```")
         return dg.MetadataValue.json(value)  # pyright: ignore[reportUnknownArgumentType] - JSON
     return dg.MetadataValue.json({"value": value})

@@ -15,6 +15,7 @@ import dagster as dg
 
 from cloudflow_dagster.engine import names
 from cloudflow_dagster.engine.shown import shown_error, shown_input, shown_output
+from cloudflow_dagster.engine.shown_items import shown_items
 from cloudflow_dagster.nodes.errors import Canceled
 from cloudflow_dagster.plan import Step
 from cloudflow_dagster.runtime import loops
@@ -87,6 +88,7 @@ def run_items(context: dg.OpExecutionContext, ports: tuple[str, ...]) -> Events:
         log = StepLog(context.log)
         result = loops.run_range(run, step, items, lambda _step, _indices: log)
     metadata: dict[str, Any] = {"items": items.last - items.first + 1}
+    metadata |= shown_items(run, step, items, [int(e["index"]) for e in result.errors])
     if result.errors:
         metadata["errors"] = dg.MetadataValue.json(result.errors)
     if result.failed:

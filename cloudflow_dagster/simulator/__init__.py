@@ -3,6 +3,7 @@
 from cloudflow_dagster.simulator.discover import ENVIRONMENT_VARIABLE, discover
 from cloudflow_dagster.simulator.running import (
     SimulatorMissingError,
+    check_installed,
     simulated_aws,
     start_simulated_aws,
 )
@@ -12,6 +13,7 @@ __all__ = [
     "ENVIRONMENT_VARIABLE",
     "SimulatedAws",
     "SimulatorMissingError",
+    "check_installed",
     "discover",
     "simulated_aws",
     "start_simulated_aws",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -16,6 +17,10 @@ class SimulatorMissingError(Exception):
     """The packages of the simulated cloud are not installed."""
 
 
+_PACKAGES = ("moto", "werkzeug", "flask")
+"""Those of the extra that are looked for before anything is started."""
+
+
 class HasState(Protocol):
     """A project, as far as this room knows it."""
 
@@ -23,6 +28,24 @@ class HasState(Protocol):
     def state(self) -> Path:
         """The folder of what the project leaves behind."""
         ...
+
+
+def check_installed() -> None:
+    """Look whether the simulated cloud can be started at all; importing nothing of it.
+
+    Raises:
+        SimulatorMissingError: The extra `simulator` is not installed.
+    """
+    for package in _PACKAGES:
+        if importlib.util.find_spec(package) is None:
+            raise _missing(package)
+
+
+def _missing(package: str | None) -> SimulatorMissingError:
+    return SimulatorMissingError(
+        f"The simulated cloud needs a package that is not installed ({package}): "
+        "`pip install 'cloudflow-dagster[simulator]'`."
+    )
 
 
 def start_simulated_aws(port: int = 0, *, seeded: bool = True) -> SimulatedAws:
@@ -41,10 +64,7 @@ def start_simulated_aws(port: int = 0, *, seeded: bool = True) -> SimulatedAws:
     try:
         cloud = SimulatedAws(port)
     except ImportError as error:
-        raise SimulatorMissingError(
-            f"The simulated cloud needs a package that is not installed ({error.name}): "
-            "`pip install 'cloudflow-dagster[simulator]'`."
-        ) from None
+        raise _missing(error.name) from None
     if seeded:
         try:
             seed(cloud.endpoint)

@@ -262,3 +262,45 @@ def test_init_copies_the_examples_and_no_flow_of_somebody_else(tmp_path: Path) -
         "volumes_everywhere",
         "weekly_review",
     ]
+
+
+@pytest.fixture
+def simulated(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that uses the simulated cloud, and none that runs."""
+    monkeypatch.delenv("CLOUDFLOW_SIMULATED_AWS", raising=False)
+    (project / "cloudflow.yaml").write_text(
+        "credentials:\n  sim: {provider: aws, simulated: true, region: us-east-1}\n"
+        "default_credentials: {aws: sim}\n"
+    )
+    node = {"id": "one", "type": "aws.ec2.describe_volumes"}
+    (project / "flows/good.json").write_text(
+        json.dumps({**FLOW, "nodes": [FLOW["nodes"][0], node]})
+    )
+    return project
+
+
+@pytest.mark.usefixtures("simulated")
+@pytest.mark.parametrize(
+    "command", [("credentials", "test", "sim"), ("run", "good"), ("dev", "--port", "0")]
+)
+def test_without_the_simulator_s_packages_one_sentence_names_the_extra(
+    command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "moto", None)
+    result = run(*command)
+    assert result.exit_code == 2
+    assert "pip install 'cloudflow-dagster[simulator]'" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("simulated")
+def test_a_cloud_that_is_started_is_announced_beside_the_output() -> None:
+    code = "from cloudflow_dagster.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "credentials", "test", "sim", "--format", "json"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "Starting a simulated cloud …\n")
+    assert json.loads(done.stdout)["identity"]["account"] == "111111111111"
