@@ -233,3 +233,13 @@ def needs_door() -> None: ...
 @dg.job(executor_def=thread_executor, resource_defs={"door": broken_resource})
 def resource_fails() -> None:
     needs_door()
+
+
+@dg.op
+def greet(context: dg.OpExecutionContext) -> None:
+    context.log.info("hello")
+
+
+@dg.job
+def greeting() -> None:
+    greet()

@@ -127,3 +127,26 @@ def test_retries() -> None:
     assert "known_state" in inspect.signature(create_execution_plan).parameters
     parameters = inspect.signature(dg.DagsterInstance.create_run_for_job).parameters
     assert {"parent_run_id", "root_run_id"} <= set(parameters)
+
+
+def test_the_history() -> None:
+    import re
+
+    from dagster._core.instance.ref import InstanceRef
+    from dagster._core.storage.event_log import sql_event_log
+    from dagster._core.storage.event_log.sqlite import consolidated_sqlite_event_log
+    from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+    from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+
+    # All accesses go through the two methods that ours lends connections from.
+    assert not re.search(r"create_engine|\.connect\(", inspect.getsource(sql_event_log))
+    consolidated = consolidated_sqlite_event_log.ConsolidatedSqliteEventLogStorage
+    for name in ("run_connection", "index_connection"):
+        assert "return self._connect()" in inspect.getsource(getattr(consolidated, name)), name
+    assert "self._init_db()" in inspect.getsource(consolidated.__init__)
+    for storage in (SqliteRunStorage, SqliteScheduleStorage):
+        assert storage.__init__.__code__.co_varnames[:2] == ("self", "conn_string")
+        made_by = inspect.getsource(storage).split("def connect")[0]
+        assert "PRAGMA journal_mode=WAL" in made_by
+    assert "cls(conn_string" in inspect.getsource(SqliteRunStorage.from_local)
+    assert "overrides" in inspect.signature(InstanceRef.from_dir).parameters
