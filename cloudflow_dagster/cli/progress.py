@@ -30,6 +30,8 @@ class Progress:
     def __init__(self, plan: Plan, *, quiet: bool) -> None:
         self._quiet = quiet
         self._width = max((len(step.id) for step in plan.steps), default=0)
+        # Of a loop's body no node is shown: the loop's line stands for them.
+        self._inside = {step.id for step in plan.walk() if step.loops}
         self._shown: set[str] = set()
 
     def __call__(self, node: str, status: str, seconds: float, detail: str = "") -> None:
@@ -49,7 +51,7 @@ class Progress:
     def end(self, summary: Mapping[str, Any]) -> None:
         """Show what did not run, the result, and how the run ended."""
         for node, state in summary["nodes"].items():
-            if node not in self._shown and state["status"] in {"skipped", "not_run"}:
+            if node not in self._shown | self._inside and state["status"] in {"skipped", "not_run"}:
                 self(node, state["status"], 0)
         if summary["result"] is not None:
             click.echo("Result")

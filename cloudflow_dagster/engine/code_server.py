@@ -41,6 +41,8 @@ from cloudflow_dagster.project.project import FILE_NAME
 _LOOK = 0.5
 _RUNS_END = 12.0
 """Seconds that runs have to end when the server is stopped."""
+BROKEN = "Broken: "
+"""Begins a line of the log for a flow that has become broken."""
 _log = logging.getLogger("cloudflow")
 
 Seen = frozenset[tuple[str, int, int, int]]
@@ -60,6 +62,8 @@ class FlowServer(DagsterApiServer):
         self._served = what_lies_in(folder.project)
         # Dagster's types for it are partly unknown.
         cast("Any", super()).__init__(**more)
+        self._broken: dict[str, str] = {}
+        self._tell_broken()
 
     def look(self) -> bool:
         """Serve what the folder holds now, if it is not what is served; return whether it was."""
@@ -89,6 +93,14 @@ class FlowServer(DagsterApiServer):
             self._loaded_repositories.update_repo_defs({REPOSITORY: repository})
         self._server_id = str(uuid.uuid4())
         _log.info("Loaded the flows anew in %.2f s.", time.monotonic() - started)
+        self._tell_broken()
+
+    def _tell_broken(self) -> None:
+        """Write a line for each flow that is broken now and was not, or was in another way."""
+        before, self._broken = self._broken, self._folder.broken()
+        for name, line in self._broken.items():
+            if before.get(name) != line:
+                _log.warning("%s%s", BROKEN, line)
 
     def ReloadCode(  # noqa: N802 - the name of the remote call
         self, _request: dagster_api_pb2.ReloadCodeRequest, _context: Any

@@ -24,7 +24,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -43,6 +43,9 @@ from cloudflow_dagster.simulator import (
 LOCATION = "cloudflow"
 """As in `origins.py`, which would import Dagster."""
 
+_CODE_SERVER = "code server"
+_BROKEN = " Broken: "
+"""As the code server's log has it; importing that module would import Dagster."""
 _PATIENCE = 20.0
 """Seconds that a process has to end; the code server cancels its runs meanwhile."""
 _START = 180.0
@@ -125,11 +128,13 @@ class _Running:
             self.simulated_aws = os.environ.get(ENVIRONMENT_VARIABLE)
         python = [sys.executable]
         module = "cloudflow_dagster.engine.code_server"
-        self._start("code server", [*python, "-m", module, "--socket", str(code)], environment)
+        self._start(_CODE_SERVER, [*python, "-m", module, "--socket", str(code)], environment)
         page = ["-h", self.host, "-p", str(self.port), "-w", str(workspace)]
         self._start("web server", [*python, "-c", _WEB, *page], environment)
         self._wait(told, lambda: _accepts(code))
-        self._start("daemon", [*python, "-c", _DAEMON, "run", "-w", str(workspace)], environment)
+        # At `info` it writes lines every few seconds although nothing happens.
+        quiet = ["run", "-w", str(workspace), "--log-level", "warning"]
+        self._start("daemon", [*python, "-c", _DAEMON, *quiet], environment)
         self._wait(told, lambda: _shows_flows(self.web))
 
     def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Child:
@@ -213,8 +218,18 @@ class _Running:
 
     def watch(self, told: threading.Event) -> None:
         """Wait until told to stop."""
-        while not told.wait(0.3):
-            self._check()
+        server = next(child for child in self.children if child.name == _CODE_SERVER)
+        with server.log.open(encoding="utf-8", errors="replace") as log:
+            while not told.wait(0.3):
+                self._check()
+                self._pass_on(log)
+
+    def _pass_on(self, log: TextIO) -> None:
+        """Show what the code server's log says of flows that have become broken."""
+        for line in log:
+            _, broken, rest = line.partition(_BROKEN)
+            if broken:
+                self._say(f"{broken}{rest}".strip())
 
     def stop(self) -> None:
         """Stop everything that was started."""

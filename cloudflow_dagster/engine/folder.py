@@ -18,7 +18,7 @@ from cloudflow_dagster.compiler.pipeline import (
 )
 from cloudflow_dagster.diagnostics.model import Diagnostics, did_you_mean
 from cloudflow_dagster.engine import names
-from cloudflow_dagster.engine.broken import broken_job
+from cloudflow_dagster.engine.broken import broken_job, first_line
 from cloudflow_dagster.engine.jobs import dagster_job_name, job_for
 from cloudflow_dagster.flow.files import flows_in
 from cloudflow_dagster.flow.source import read_document
@@ -70,6 +70,14 @@ class FlowFolder:
                 loaded[flow.job.name] = flow
         self._built = loaded
         return list(loaded.values())
+
+    def broken(self) -> dict[str, str]:
+        """Return the first of what is wrong with each flow that was loaded and is broken."""
+        return {
+            name: first_line(flow.compiled)
+            for name, flow in self._built.items()
+            if flow.plan is None
+        }
 
     def one(self, flow: str) -> LoadedFlow:
         """Compile one flow alone.

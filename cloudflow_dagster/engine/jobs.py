@@ -29,7 +29,9 @@ from cloudflow_dagster.engine.config import run_config_schema
 from cloudflow_dagster.engine.credentials import resources_of
 from cloudflow_dagster.engine.executor import thread_executor
 from cloudflow_dagster.engine.ops import Part, op_for
+from cloudflow_dagster.engine.params import ParamsError, check_given
 from cloudflow_dagster.engine.run_resource import run_resource
+from cloudflow_dagster.engine.told import Told
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.spec import Behaviour
 from cloudflow_dagster.plan import Plan, Step
@@ -157,8 +159,12 @@ def _config(plan: Plan) -> dg.ConfigMapping:
 
     def to_resources(given: Mapping[str, Json]) -> dict[str, Json]:
         # What was given is read from the run itself (`run_resource.py`): here Dagster has already
-        # put in the defaults, and has made floats of whole numbers.
-        del given
+        # put in the defaults, and has made floats of whole numbers. It is only refused here: then
+        # no run comes of it.
+        try:
+            check_given(plan, given.get("params") or {})
+        except ParamsError as error:
+            raise Told(str(error)) from None
         return {
             "execution": {"config": {"timeout": plan.timeout}},
             # What steps log is in the history. Dagster would also print it, event by event.

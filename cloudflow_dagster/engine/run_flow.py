@@ -29,6 +29,7 @@ from cloudflow_dagster.providers import catalogue
 from cloudflow_dagster.runtime.only import check_only
 from cloudflow_dagster.runtime.record import Ancestor, Record, RecordKey
 from cloudflow_dagster.runtime.records import SqliteRecords
+from cloudflow_dagster.runtime.stored import StoredLoop
 
 
 class CannotStart(Exception):  # noqa: N818 - it says what it means
@@ -182,7 +183,8 @@ def _checked_params(project: Project, plan: Plan, config: Mapping[str, Json]) ->
     try:
         start = start_of(plan, config, catalogue(), time="", variables=project.variables)
     except ParamsError as error:
-        raise CannotStart(str(error)) from None
+        give = " ".join(f"--param {name}=…" for name in error.missing)
+        raise CannotStart(f"{error}\nGive it: `{give}`." if give else str(error)) from None
     required = set(plan.params.get("required", ()))
     filled = {name: value for name, value in start.params.items() if name in required}
     return {**filled, **config["params"]}
@@ -258,3 +260,6 @@ class _Progress:
                 yield "(caught)"
         elif step.kind is Kind.CONDITION and record.ports:
             yield f"→ {', '.join(record.ports)}"
+        elif isinstance(record.source, StoredLoop):
+            count = record.source.count
+            yield "1 item" if count == 1 else f"{count:,} items"

@@ -11,7 +11,8 @@ from cloudflow_dagster.engine import stops, tags
 from cloudflow_dagster.engine.children import DagsterChildRuns
 from cloudflow_dagster.engine.credentials import run_project
 from cloudflow_dagster.engine.lineage import lineage_of
-from cloudflow_dagster.engine.params import start_of
+from cloudflow_dagster.engine.params import ParamsError, start_of
+from cloudflow_dagster.engine.told import Told
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.providers import catalogue
@@ -96,7 +97,10 @@ def _facts(
     given = dict(dagster_run.run_config)
     if again and given.get("event") is None and given.get("trigger") in {None, again.trigger_node}:
         given |= {"event": again.event, "trigger": again.trigger_node}
-    start = start_of(plan, given, catalogue(), time=started_at, variables=project.variables)
+    try:
+        start = start_of(plan, given, catalogue(), time=started_at, variables=project.variables)
+    except ParamsError as error:
+        raise Told(str(error)) from None
     return RunFacts(
         flow=plan.flow,
         started_at=started_at,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from cloudflow_dagster.diagnostics.wording import sentence
 from cloudflow_dagster.expressions import ExpressionError, evaluate_condition
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import CallLog
@@ -193,6 +194,8 @@ class _Work:
         run, step = self.frame.run, self.step
         if isinstance(output, Chosen):
             ports = delivering(run, step, None, chosen=output.port)
+            if not ports:
+                self.log.info(f"`{output.port}`: nothing is connected to that port.")
             if run.pinned and step.pinned:
                 return given(run.redactor.value(step.pin), ports, attempts=self.attempt)
             return _passed_on(self.came_in, ports, self.attempt)
@@ -214,7 +217,7 @@ class _Work:
         delay = next_delay(step.retry, error, self.attempt, transient)
         if delay is not None:
             self.log.warning(
-                f"Attempt {self.attempt} failed with {error.code}: {error.message} "
+                f"Attempt {self.attempt} failed with {error.code}: {sentence(error.message)} "
                 f"The next one starts in {delay:.3g} s."
             )
             state = rounds.state() if step.until else None
@@ -244,7 +247,8 @@ def failed(frame: Frame, step: Step, error: dict[str, Json], log: RedactedLog) -
         Ending.CONTINUED: "The flow goes on (`on_error: continue`).",
     }
     log.warning(
-        f"Failed with {error['code']}: {error['message']} {goes_on.get(ending, '')}".strip()
+        f"Failed with {error['code']}: {sentence(error['message'])} "
+        f"{goes_on.get(ending, '')}".strip()
     )
     record = Record(
         "failure",

@@ -56,9 +56,10 @@ def loop(
     on_item_error: Literal["fail", "collect"] = "fail",
     batch_size: Annotated[int, Field(ge=1)] | None = None,
 ) -> list[Json]:
-    """Does what hangs on `item` once for each item of a list.
+    """Does what hangs on `item` once for each item of a list, then goes on at `done`.
 
-    The function makes the list of what the body is run for; the runtime does the rest.
+    The nodes of the body read the item as `item` and its number as `index`, from 0. `done` gives
+    what the last nodes of the body gave, in the order of the items.
 
     Args:
         call: What surrounds the attempt.

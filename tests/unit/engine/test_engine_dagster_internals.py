@@ -6,6 +6,7 @@ Then look at the module that each test names, at the new version's source, and a
 from __future__ import annotations
 
 import inspect
+from typing import Any, cast
 
 import dagster as dg
 
@@ -150,3 +151,17 @@ def test_the_history() -> None:
         assert "PRAGMA journal_mode=WAL" in made_by
     assert "cls(conn_string" in inspect.getsource(SqliteRunStorage.from_local)
     assert "overrides" in inspect.signature(InstanceRef.from_dir).parameters
+
+
+def test_errors_that_are_shown_as_what_they_say() -> None:
+    from dagster._core.errors import DagsterUserCodeProcessError
+    from dagster._core.execution.plan.utils import op_execution_error_boundary
+    from dagster._utils.error import serializable_error_info_from_exc_info
+
+    from cloudflow_dagster.engine.told import Told
+
+    assert issubclass(DagsterUserCodeProcessError, dg.DagsterError)
+    assert "except DagsterError as de:" in inspect.getsource(op_execution_error_boundary)
+    told = Told("What went wrong.")
+    info = serializable_error_info_from_exc_info((Told, told, cast("Any", object())))
+    assert (info.message, list(info.stack), info.cause) == ("What went wrong.", [], None)
