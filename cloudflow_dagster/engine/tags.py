@@ -16,6 +16,7 @@ FAILURE_OF = "cloudflow/failure_of"
 LIMIT = "cloudflow/concurrency_rule"
 SLOT = "cloudflow/concurrency"
 ADMITTED = "cloudflow/admitted"
+WAITS = "cloudflow/waits"
 
 # Of steps, read by the executor.
 GROUP = "cloudflow/group"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.nodes.waits import Wait
 
 
 class CallLog(Protocol):
@@ -95,6 +96,18 @@ class Call(Protocol):
         Raises:
             Canceled: The run was told to stop.
             NodeError: The attempt's deadline passed (`Timeout`).
+        """
+        ...
+
+    def wait_for(self, wait: Wait) -> Json:
+        """Wait for something that may come in days; return what was answered, else null.
+
+        It may never return: while all that a run does is wait, its process ends, and the handler is
+        called anew when the wait is over. Nothing may be done before it that must not be repeated.
+
+        Raises:
+            Canceled: The run was told to stop.
+            NodeError: Nobody answered before the attempt's deadline (`Timeout`).
         """
         ...
 

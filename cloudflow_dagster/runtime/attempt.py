@@ -16,7 +16,8 @@ from typing import Any
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import CallLog
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
-from cloudflow_dagster.nodes.spec import Chosen
+from cloudflow_dagster.nodes.spec import Behaviour, Chosen
+from cloudflow_dagster.nodes.waits import Wait
 from cloudflow_dagster.plan import Step
 from cloudflow_dagster.runtime.bind import Binding, fresh
 from cloudflow_dagster.runtime.frame import Frame
@@ -24,6 +25,8 @@ from cloudflow_dagster.runtime.incoming import Incoming
 from cloudflow_dagster.runtime.records import RecordsError
 from cloudflow_dagster.runtime.redaction import Redactor
 from cloudflow_dagster.runtime.scope import scope_of
+from cloudflow_dagster.runtime.waiting import wait_for
+from cloudflow_dagster.runtime.waits import WaitKey
 
 GRACE = 0.5
 """Seconds after the deadline in which a handler may still say itself what ran out of time."""
@@ -139,10 +142,28 @@ class StepCall:
         wait = seconds
         if self.deadline is not None:
             wait = min(seconds, self.deadline - time.monotonic())
-        if self._frame.run.stop.wait(max(0.0, wait)):
+        run, ends = self._frame.run, time.monotonic() + wait
+        if self._step.behaviour is Behaviour.WAIT:
+            # Others may wait for longer; the run is not suspended while this one is about to end.
+            run.parking.stand(
+                lambda: time.monotonic() >= ends, time.time() + max(0.0, wait), run.stop
+            )
+        if run.stop.wait(max(0.0, ends - time.monotonic())):
             raise Canceled
         if wait < seconds:
             self.remaining(0)
+
+    def wait_for(self, wait: Wait) -> Json:
+        """Wait, for longer than the process is there if need be; return what was answered."""
+        left = None if self.deadline is None else self.deadline - time.monotonic()
+        frame = self._frame
+        return wait_for(
+            frame.run,
+            wait_key(frame, self._step, self._round),
+            wait,
+            self.log,
+            expires=None if left is None else time.time() + left,
+        )
 
     def remaining(self, at_most: float) -> float:
         """Return the seconds until the deadline, at most so many."""
@@ -169,6 +190,12 @@ def token_of(frame: Frame, step: Step, round_: int) -> str:
     root = run.records.token_run(run.owner(step))
     items = ".".join(str(index) for index in frame.indices)
     return hashlib.sha256("\0".join((root, step.id, items, str(round_))).encode()).hexdigest()
+
+
+def wait_key(frame: Frame, step: Step, round_: int) -> WaitKey:
+    """Return the key of a step's wait: the same in a run that goes on where this one stopped."""
+    root = frame.run.records.token_run(frame.run.owner(step))
+    return WaitKey.of(root, step.id, frame.indices, round_)
 
 
 def out_of_time(step: Step) -> NodeError:
@@ -230,8 +257,9 @@ class Attempt:
         """
         if self.frame.run.stop.is_set():
             raise Canceled
-        if deadline is None:
-            return self._call(None, round_, self.log)
+        if deadline is None or self.step.behaviour is Behaviour.WAIT:
+            # A wait keeps its time by itself, in whatever process it ends.
+            return self._call(deadline, round_, self.log)
         return self._guarded(deadline, round_)
 
     def _call(self, deadline: float | None, round_: int, log: RedactedLog) -> Json | Chosen:
@@ -303,6 +331,7 @@ class Attempt:
         stop = self.frame.run.stop
         stop_at: float | None = None
         while not ended.wait(max(0.0, min(_LOOK, deadline + GRACE - time.monotonic()))):
+            self.frame.run.parking.pass_gate()
             now = time.monotonic()
             if stop.is_set():
                 stop_at = stop_at or now + STOP_GRACE

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 60.0
 
 _SCHEMA = """
@@ -39,6 +39,21 @@ CREATE TABLE IF NOT EXISTS items (
     value TEXT NOT NULL,
     PRIMARY KEY (run, node, outer_items, item)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS plans (
+    name TEXT PRIMARY KEY, plan TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS waits (
+    root TEXT NOT NULL, node TEXT NOT NULL, items TEXT NOT NULL, round INTEGER NOT NULL,
+    run TEXT NOT NULL, way TEXT NOT NULL, due REAL, expires REAL, message TEXT,
+    approvers TEXT NOT NULL, child TEXT, since REAL NOT NULL, token TEXT NOT NULL UNIQUE,
+    answer TEXT, answered_by TEXT, answered_at REAL, over INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (root, node, items, round)
+);
+CREATE INDEX IF NOT EXISTS waits_of_run ON waits (run) WHERE over = 0;
+CREATE TABLE IF NOT EXISTS suspended (
+    run TEXT PRIMARY KEY, since REAL NOT NULL, worked REAL NOT NULL, next REAL NOT NULL, worker TEXT
+);
+CREATE INDEX IF NOT EXISTS suspended_by_next ON suspended (next);
 """
 
 

@@ -51,8 +51,9 @@ def execute_to_end(frame: Frame, step: Step, log_for: LogFor) -> Record:
 
 def _wait(frame: Frame, again: Again) -> None:
     frame.run.records.flush()
-    if frame.run.stop.wait(again.delay):
-        raise Canceled
+    with frame.run.clock.doing(waits=False):
+        if frame.run.stop.wait(again.delay):
+            raise Canceled
 
 
 def run_loop(frame: Frame, step: Step, log_for: LogFor) -> Done:

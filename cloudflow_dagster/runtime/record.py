@@ -170,6 +170,7 @@ class RunFacts:
         params: The flow's params.
         trigger_node: Id of the trigger the run started at, if the flow has any.
         event: The trigger's event `{type, time, payload}`, or null.
+        plan: What is run, by the name under which the plan is stored (`plans.py`).
     """
 
     flow: str
@@ -178,6 +179,7 @@ class RunFacts:
     params: Json = None
     trigger_node: str | None = None
     event: Json = None
+    plan: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,7 +228,7 @@ class Records(Protocol):
         ...
 
     def earlier(self, key: RecordKey, owner: str) -> Record | None:
-        """Return what an ancestor recorded, if this run resumes it and may keep that."""
+        """Return what an ancestor recorded, or this run before it was suspended, if it is kept."""
         ...
 
     def own(self, key: RecordKey) -> Record | None:

@@ -64,6 +64,9 @@ class SqliteRecords:
         lineage: The runs that it re-executes, the nearest first.
     """
 
+    goes_on = False
+    """Whether the run was suspended, and this process goes on with it."""
+
     def __init__(
         self,
         path: Path | str,
@@ -147,7 +150,12 @@ class SqliteRecords:
         return True
 
     def _kept(self, owner: str) -> Iterator[int]:
-        """Yield the ancestors whose successes inside a loop are not done again."""
+        """Yield the runs whose successes inside a loop are not done again.
+
+        They are ancestors, and this run itself if it was suspended and goes on.
+        """
+        if self.goes_on:
+            yield self._run
         for ancestor, number in zip(self.lineage, self._numbers, strict=True):
             executed = ancestor.reran is None or owner in ancestor.reran
             if executed and not ancestor.resume:
@@ -173,8 +181,8 @@ class SqliteRecords:
         return self._first(self._chain(owner or key.node, inner=inner), key)
 
     def earlier(self, key: RecordKey, owner: str) -> Record | None:
-        """Return what an ancestor recorded, if this run resumes it and may keep that."""
-        return self._first(self._kept(owner), key) if self.lineage else None
+        """Return what an ancestor recorded, or this run before it was suspended, if it is kept."""
+        return self._first(self._kept(owner), key) if self.lineage or self.goes_on else None
 
     def own(self, key: RecordKey) -> Record | None:
         """Return a record that this run itself wrote."""

@@ -15,11 +15,13 @@ from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Carries, NodeType
 from cloudflow_dagster.plan import Plan, Step
 from cloudflow_dagster.runtime.clock import RunClock
+from cloudflow_dagster.runtime.parking import Parking
 from cloudflow_dagster.runtime.record import Records
 from cloudflow_dagster.runtime.redaction import Redactor
 
 if TYPE_CHECKING:
     from cloudflow_dagster.runtime.bind import Binding
+    from cloudflow_dagster.runtime.waits import Waits
 
 LogFor = Callable[[Step, tuple[int, ...]], CallLog]
 """Gives the log for the lines of a body step; the lines themselves name step and item."""
@@ -95,6 +97,8 @@ class Run:
         only: Id of the one node to run, if the others are not.
         stop: Set when the run is to end.
         clock: How long it has worked.
+        waits: Where long waits are kept; None where they cannot be.
+        parking: Where its threads stand that wait for long.
     """
 
     plan: Plan
@@ -116,6 +120,8 @@ class Run:
     only: str | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     clock: RunClock = field(default_factory=RunClock)
+    waits: Waits | None = None
+    parking: Parking = field(default_factory=Parking)
     bindings: dict[str, Binding] = field(default_factory=dict[str, "Binding"], repr=False)
 
     @cached_property

@@ -32,6 +32,7 @@ _HEAVY = ("generic.http.", "generic.code", "flow.call", "logic.wait")
 
 def execute(frame: Frame, step: Step, attempt: int, log: CallLog) -> Done | Again:
     """Execute a step that is no loop, in whatever frame."""
+    frame.run.parking.pass_gate()
     own_log = log_of(frame, step, log)
     came_in = incoming(frame, step)
     if came_in is None:
