@@ -16,7 +16,10 @@ _MARKS = {
     "skipped": ("-", "bright_black"),
     "not_run": (".", "bright_black"),
     "retry": ("~", "yellow"),
+    "waiting": ("…", "yellow"),
 }
+_NOT_ENDED = {"skipped", "not_run", "waiting"}
+_COLORS = {"success": "green", "waiting": "yellow"}
 
 
 class Progress:
@@ -41,7 +44,7 @@ class Progress:
         if status != "retry":
             self._shown.add(node)
         mark, color = _MARKS[status]
-        ran = status not in {"skipped", "not_run"}
+        ran = status not in _NOT_ENDED
         time = f"{seconds:7.2f} s" if ran else " " * 9
         detail = detail if ran else status.replace("_", " ")
         click.echo(
@@ -51,10 +54,10 @@ class Progress:
     def end(self, summary: Mapping[str, Any]) -> None:
         """Show what did not run, the result, and how the run ended."""
         for node, state in summary["nodes"].items():
-            if node not in self._shown | self._inside and state["status"] in {"skipped", "not_run"}:
+            if node not in self._shown | self._inside and state["status"] in _NOT_ENDED:
                 self(node, state["status"], 0)
         if summary["result"] is not None:
             click.echo("Result")
             click.echo(json.dumps(summary["result"], indent=2, ensure_ascii=False))
-        color = "green" if summary["status"] == "success" else "red"
+        color = _COLORS.get(summary["status"], "red")
         click.echo(f"Run {summary['run_id']}: {click.style(summary['status'], fg=color)}")

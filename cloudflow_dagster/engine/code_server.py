@@ -34,6 +34,7 @@ from cloudflow_dagster.diagnostics import FlowError
 from cloudflow_dagster.engine.definitions import repository_of
 from cloudflow_dagster.engine.folder import FlowFolder
 from cloudflow_dagster.engine.origins import LOCATION, REPOSITORY
+from cloudflow_dagster.engine.resuming import Resumer
 from cloudflow_dagster.flow.files import flows_in
 from cloudflow_dagster.project import Project, find_project
 from cloudflow_dagster.project.project import FILE_NAME
@@ -182,13 +183,22 @@ def serve(socket: Path) -> None:
         socket=str(socket),
     )
     threading.Thread(target=_watch, args=(server.look, stopped), daemon=True).start()
-    with suppress(KeyboardInterrupt):
-        listening.serve()
+    with dg.DagsterInstance.get() as instance:
+        resumer = Resumer(folder.project, instance)
+        threading.Thread(target=_watch, args=(resumer.look, stopped), daemon=True).start()
+        try:
+            with suppress(KeyboardInterrupt):
+                listening.serve()
+        finally:
+            resumer.stop()
 
 
-def _watch(look: Callable[[], bool], ended: threading.Event) -> None:
+def _watch(look: Callable[[], object], ended: threading.Event) -> None:
     while not ended.wait(_LOOK):
-        look()
+        try:
+            look()
+        except Exception:
+            _log.exception("A look at what has changed failed; the next one comes.")
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextvars
 import sys
 from collections.abc import Iterator
+from typing import Any, cast
 
 import dagster as dg
 from dagster._core.definitions.job_base import IJob
@@ -28,7 +29,9 @@ from dagster._core.execution.context_creation_job import (
 )
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.state import KnownExecutionState
-from dagster._utils.error import SerializableErrorInfo, serializable_error_info_from_exc_info
+from dagster._core.remote_representation.external import RemoteExecutionPlan
+from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster_shared.error import SerializableErrorInfo
 
 from cloudflow_dagster.engine import names
 
@@ -133,27 +136,29 @@ def _what_is_left(job: IJob, run: dg.DagsterRun, instance: dg.DagsterInstance) -
         for key in outputs.get(names.ITEM) or ()
     ]
     left = dict.fromkeys([*keys, *(key for key in mapped if key not in ended)])
-    whole = _get_execution_plan_from_run(job, run, instance)
     failed = {key for key, how in ended.items() if how is dg.DagsterEventType.STEP_FAILURE}
-    lost = _with_all_after(failed, whole)
+    lost = {_unmapped(key) for key in _after(failed, instance, run)}
     return create_execution_plan(
         job,
         run_config=run.run_config,
-        step_keys_to_execute=[key for key in left if key not in lost and _unmapped(key) not in lost],
+        step_keys_to_execute=[k for k in left if k not in failed and _unmapped(k) not in lost],
         known_state=known,
         instance_ref=instance.get_ref() if instance.is_persistent else None,
         tags=run.tags,
     )
 
 
-def _with_all_after(failed: set[str], plan: ExecutionPlan) -> set[str]:
-    """Return steps that failed and those that cannot run for that reason."""
-    lost = set(failed)
-    after = {_unmapped(key) for key in failed}
-    for step in plan.get_all_steps_in_topo_order():
-        if after & {_unmapped(key) for key in step.get_execution_dependency_keys()}:
-            after.add(_unmapped(step.key))
-            lost.add(step.key)
+def _after(failed: set[str], instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[str]:
+    """Return the steps that cannot run because these have failed."""
+    snapshot = instance.get_execution_plan_snapshot(run.execution_plan_snapshot_id or "")
+    plan = RemoteExecutionPlan(execution_plan_snapshot=snapshot)
+    # Dagster's type for it is partly unknown.
+    dependencies: dict[str, set[str]] = cast("Any", plan).execution_deps()
+    before = {_unmapped(key) for key in failed}
+    lost: set[str] = set()
+    for step in plan.topological_steps():
+        if (before | lost) & {_unmapped(key) for key in dependencies[step.key]}:
+            lost.add(_unmapped(step.key))
     return lost
 
 
@@ -213,7 +218,7 @@ def _interrupted(
         case dg.DagsterRunStatus.FAILURE:
             said = "Execution was interrupted for a run that was already in a failure state."
         case _ if job_context.instance.run_will_resume(job_context.run_id):
-            said = "Execution was interrupted, and nobody had asked for it; the run will be resumed."
+            said = "Execution was interrupted unexpectedly; the run will be resumed."
         case _:
             return dg.DagsterEvent.job_failure(
                 job_context,

@@ -12,9 +12,9 @@ from cloudflow_dagster.engine import tags
 from cloudflow_dagster.engine.execution import report_resumed
 from cloudflow_dagster.engine.failure import handler_for
 from cloudflow_dagster.engine.in_process import NewRun, create_run, execute
-from cloudflow_dagster.engine.lineage import lineage_of
 from cloudflow_dagster.engine.jobs import job_for
-from cloudflow_dagster.engine.run_resource import database_of, records_of
+from cloudflow_dagster.engine.lineage import lineage_of
+from cloudflow_dagster.engine.run_resource import records_of
 from cloudflow_dagster.engine.this_process import this_process
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.plan import Plan
@@ -103,12 +103,12 @@ def go_on(
     Returns:
         The run's summary; None if it was not suspended any more.
     """
-    waits = Waits(database_of(project))
+    waits = Waits(project.records)
     run = instance.get_run_by_id(run_id)
     if run is None or run.status is not dg.DagsterRunStatus.SUSPENDED:
         waits.forget(run_id)
         return None
-    plan = Plans(database_of(project)).of_run(run_id)
+    plan = Plans(project.records).of_run(run_id)
     if plan is None:
         instance.report_run_failed(run, "What the run is a run of was not kept.")
         waits.forget(run_id)
@@ -165,8 +165,12 @@ def summary_of(
             trigger = run.tags.get(tags.TRIGGER) or (first.id if first else None)
             records.save_run(RunFacts(flow=plan.flow, started_at="", trigger_node=trigger))
         status = _STATUS.get(run.status, "failure")
-        waiting = frozenset(w.key.node for w in Waits(database_of(project)).of_run(run_id))
+        waiting = frozenset(w.key.node for w in Waits(project.records).of_run(run_id))
         only = run.tags.get(tags.ONLY)
         return summarise(
-            plan, records, status, only=only, waiting=waiting if status == "waiting" else frozenset()
+            plan,
+            records,
+            status,
+            only=only,
+            waiting=waiting if status == "waiting" else frozenset(),
         )

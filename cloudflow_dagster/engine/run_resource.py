@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import dagster as dg
 
@@ -47,7 +46,7 @@ def run_resource(plan: Plan, project: Project, credentials: Iterable[str]) -> dg
         dagster_run = init.run
         lineage = lineage_of(init.instance, dagster_run)
         with records_of(project, dagster_run.run_id, lineage) as records:
-            waits = Waits(database_of(project))
+            waits = Waits(project.records)
             facts = records.load_run()
             records.goes_on = facts is not None
             if facts is None:
@@ -102,14 +101,9 @@ def _keep(waits: Waits, instance: dg.DagsterInstance, run_id: str, worked: float
     return f"The run is suspended. {said}"
 
 
-def database_of(project: Project) -> Path:
-    """Return the file of what CloudFlow keeps of a project's runs."""
-    return project.state / "records.sqlite"
-
-
 def records_of(project: Project, run_id: str, lineage: tuple[Ancestor, ...] = ()) -> SqliteRecords:
     """Return the records of a run."""
-    return SqliteRecords(database_of(project), run_id, lineage=lineage)
+    return SqliteRecords(project.records, run_id, lineage=lineage)
 
 
 def _facts(
@@ -137,7 +131,7 @@ def _facts(
         params=start.params,
         trigger_node=start.trigger,
         event=start.event,
-        plan=Plans(database_of(project)).keep(plan),
+        plan=Plans(project.records).keep(plan),
     )
 
 

@@ -24,6 +24,7 @@ from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.incoming import Incoming
 from cloudflow_dagster.runtime.records import RecordsError
 from cloudflow_dagster.runtime.redaction import Redactor
+from cloudflow_dagster.runtime.run import ChildRuns, ChildWaits
 from cloudflow_dagster.runtime.scope import scope_of
 from cloudflow_dagster.runtime.waiting import wait_for
 from cloudflow_dagster.runtime.waits import WaitKey
@@ -155,6 +156,9 @@ class StepCall:
 
     def wait_for(self, wait: Wait) -> Json:
         """Wait, for longer than the process is there if need be; return what was answered."""
+        return self._wait(wait, None)
+
+    def _wait(self, wait: Wait, over: Callable[[], bool] | None) -> Json:
         left = None if self.deadline is None else self.deadline - time.monotonic()
         frame = self._frame
         return wait_for(
@@ -163,6 +167,7 @@ class StepCall:
             wait,
             self.log,
             expires=None if left is None else time.time() + left,
+            over=over,
         )
 
     def remaining(self, at_most: float) -> float:
@@ -181,7 +186,24 @@ class StepCall:
         run = self._frame.run
         if run.children is None:
             raise NodeError("NoChildRuns", "Other flows cannot be run here.", transient=False)
-        return run.children.run_flow(flow, params, max_depth, run)
+        key = wait_key(self._frame, self._step, self._round)
+        begun = run.waits.get(key) if run.waits is not None else None
+        if begun is not None and begun.child is not None:
+            return self._wait_for_child(run.children, flow, begun.child)
+        try:
+            return run.children.run_flow(flow, params, max_depth, run)
+        except ChildWaits as child:
+            return self._wait_for_child(run.children, flow, child.run)
+
+    def _wait_for_child(self, children: ChildRuns, flow: str, child: str) -> Json:
+        """Wait for a child run that is suspended, also in another process than it began in."""
+        try:
+            with self._frame.run.clock.paused():
+                self._wait(Wait(way="run", run=child), lambda: children.has_ended(child))
+        except (Canceled, NodeError):
+            children.cancel(child)
+            raise
+        return children.result_of(flow, child)
 
 
 def token_of(frame: Frame, step: Step, round_: int) -> str:

@@ -34,7 +34,7 @@ class RunClock:
             self._stood_still = -self.worked_before
 
     def still_for(self, seconds: float) -> bool:
-        """Return whether for so many seconds all that the run did was wait, and none of it ended."""
+        """Return whether for so many seconds all that the run did was wait."""
         with self._lock:
             still = self._still_since is not None
             return still and self._now() - self._changed >= seconds

@@ -65,11 +65,31 @@ class ProjectFacts(Protocol):
         ...
 
 
+class ChildWaits(Exception):  # noqa: N818 - it says what it means
+    """A child run is suspended; `run` is its id."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"The run {run} waits.")
+        self.run = run
+
+
 class ChildRuns(Protocol):
     """Runs other flows for `flow.call`."""
 
     def run_flow(self, flow: str, params: Json, max_depth: int | None, parent: Run) -> Json:
-        """Run a flow to its end and return its result; raises `NodeError`."""
+        """Run a flow to its end and return its result; raises `NodeError` or `ChildWaits`."""
+        ...
+
+    def has_ended(self, run: str) -> bool:
+        """Return whether a child run that was suspended has ended."""
+        ...
+
+    def result_of(self, flow: str, run: str) -> Json:
+        """Return the result of a child run that has ended; raises `NodeError`."""
+        ...
+
+    def cancel(self, run: str) -> None:
+        """Cancel a child run that is suspended."""
         ...
 
 

@@ -143,7 +143,9 @@ class _Statuses:
         tally = Tally({}, 0, None)
         if self._only in {None, outermost} and loop != "skipped":
             tally = self._all.tally(step.id, outermost, len(step.loops))
-        found: NodeStatus | None = next((status for status in _WORST_FIRST if tally.statuses.get(status)), None)
+        found: NodeStatus | None = next(
+            (status for status in _WORST_FIRST if tally.statuses.get(status)), None
+        )
         if step.id in self._waiting and found != "failure":
             found = "waiting"
         # Without a record no iteration came to it.

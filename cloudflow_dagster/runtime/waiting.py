@@ -75,7 +75,7 @@ def wait_for(
         waits.end(key)
         raise NodeError("Timeout", f"Nobody waits any longer: {described(now)}", transient=False)
     waits.end(key)
-    if now.answered_by is not None:
+    if now.answered_by:
         log.info(f"Answered by {now.answered_by}.")
     return None if now.answer is None else json.loads(now.answer)
 

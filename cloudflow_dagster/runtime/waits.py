@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cloudflow_dagster.flow.model import Json
-from cloudflow_dagster.nodes.waits import Way
 from cloudflow_dagster.nodes.waits import Wait as Asked
+from cloudflow_dagster.nodes.waits import Way
 from cloudflow_dagster.runtime.database import database
 from cloudflow_dagster.runtime.record import to_text
 from cloudflow_dagster.runtime.stored import outer_text
@@ -128,7 +128,10 @@ class Waits:
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*values, *more),
             )
-            connection.execute(f"UPDATE waits SET run = ? WHERE {_KEY}", (run, *key))  # noqa: S608
+            connection.execute(
+                f"UPDATE waits SET run = ?, over = 0 WHERE {_KEY}",  # noqa: S608
+                (run, *key),
+            )
         found = self.get(key)
         if found is None:  # pragma: no cover - inserted before
             raise KeyError(key)
@@ -150,10 +153,8 @@ class Waits:
         return self._select("WHERE run = ? AND over = 0 ORDER BY since", (run,))
 
     def all_open(self) -> list[Wait]:
-        """Return what all suspended runs wait for, the oldest first."""
-        return self._select(
-            "WHERE over = 0 AND run IN (SELECT run FROM suspended) ORDER BY since", ()
-        )
+        """Return what all runs wait for, those too whose process goes on, the oldest first."""
+        return self._select("WHERE over = 0 ORDER BY since", ())
 
     def answer(self, wait: Wait, answer: Json, by: str) -> bool:
         """Answer a wait; its run goes on.
@@ -231,20 +232,24 @@ class Waits:
         with self._db.read() as connection:
             return dict(connection.execute("SELECT run, worker FROM suspended").fetchall())
 
-    def claim(self, run: str, worker: str, instead_of: str | None = None) -> bool:
+    def claim(self, run: str, worker: str) -> bool:
         """Let one process alone go on with a suspended run; return whether it is this one.
 
         Args:
             run: The run's id.
             worker: The process's mark.
-            instead_of: The mark of a process that claimed it before and is gone.
         """
         with self._db.write() as connection:
             changed = connection.execute(
-                "UPDATE suspended SET worker = ? WHERE run = ? AND worker IS ?",
-                (worker, run, instead_of),
+                "UPDATE suspended SET worker = ? WHERE run = ? AND worker IS NULL", (worker, run)
             ).rowcount
         return bool(changed)
+
+    def release(self, run: str, worker: str) -> None:
+        """Let others go on with a run that a process has claimed and does not go on with."""
+        self._db.execute(
+            "UPDATE suspended SET worker = NULL WHERE run = ? AND worker = ?", (run, worker)
+        )
 
     def worked(self, run: str) -> float:
         """Return how many seconds a suspended run had worked."""
@@ -255,8 +260,10 @@ class Waits:
         return row[0] if row else 0.0
 
     def forget(self, run: str) -> None:
-        """Note that a run is no longer suspended: it goes on, or has ended."""
-        self._db.execute("DELETE FROM suspended WHERE run = ?", (run,))
+        """Note that a run has ended: nobody waits any more."""
+        with self._db.write() as connection:
+            connection.execute("DELETE FROM suspended WHERE run = ?", (run,))
+            connection.execute("UPDATE waits SET over = 1 WHERE run = ? AND over = 0", (run,))
 
 
 def _next(connection: sqlite3.Connection, run: str) -> float:

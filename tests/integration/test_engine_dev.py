@@ -439,3 +439,40 @@ def test_all_is_stopped_when_a_part_ends_by_itself(tmp_path: Path) -> None:
     assert "the daemon ended with status -9" in dev.process.stdout.read()
     dev.process.stdout.close()
     eventually(lambda: not everything_of(root), 10)
+
+
+def command(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND[:-1], *arguments], cwd=root, capture_output=True, text=True, check=False
+    )
+
+
+def test_an_approval_is_given_in_the_terminal_and_the_run_goes_on(dev: Dev) -> None:
+    dev.add(
+        "asks",
+        chain(
+            node("ask", "logic.wait", approval={"message": "Really?", "approvers": ["ada"]}),
+            node("end", "flow.result", value="{{ nodes.ask.comment }}"),
+        ),
+    )
+    waiting = command(dev.root, "run", "asks", "--format", "json")
+    assert waiting.returncode == 3, waiting.stderr
+    run = json.loads(waiting.stdout)["run_id"]
+    shown = dev.run(run)
+    assert shown["status"] == "SUSPENDED"
+    assert {"key": tags.WAITS, "value": "Waits for the approval of ada. Really?"} in shown["tags"]
+
+    (wait,) = json.loads(command(dev.root, "waits", "--format", "json").stdout)
+    assert (wait["run_id"], wait["node"], wait["approvers"]) == (run, "ask", ["ada"])
+    refused = command(dev.root, "approve", run[:8], "--by", "bob")
+    assert (refused.returncode, "`bob`" in refused.stderr) == (2, True)
+    assert "Did you mean `ask`?" in command(dev.root, "approve", run, "asl").stderr
+    assert "`cloudflow approve`" in command(dev.root, "resume", run).stderr
+    said = command(dev.root, "approve", run[:8], "--by", "ada", "--comment", "well")
+    assert said.returncode == 0, said.stderr
+    assert said.stdout == "Answered. The run goes on.\n"
+
+    assert dev.end_of(run)["status"] == "SUCCESS"
+    assert json.loads(command(dev.root, "waits", "--format", "json").stdout) == []
+    again = command(dev.root, "approve", run, "--by", "ada")
+    assert (again.returncode, "No run" in again.stderr or "no run" in again.stderr) == (2, True)
