@@ -5,6 +5,7 @@ Then look at the module that each test names, at the new version's source, and a
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from typing import Any, cast
 
@@ -165,3 +166,31 @@ def test_errors_that_are_shown_as_what_they_say() -> None:
     told = Told("What went wrong.")
     info = serializable_error_info_from_exc_info((Told, told, cast("Any", object())))
     assert (info.message, list(info.stack), info.cause) == ("What went wrong.", [], None)
+
+
+def test_a_run_can_be_suspended() -> None:
+    from dagster._core.events import EVENT_TYPE_TO_PIPELINE_RUN_STATUS
+    from dagster._core.execution.api import execute_run_iterator, job_execution_iterator
+    from dagster._core.execution.plan.state import KnownExecutionState
+    from dagster._core.storage.dagster_run import FINISHED_STATUSES, NON_ACTIVE_RUN_STATUSES
+    from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
+
+    status, event = dg.DagsterRunStatus, dg.DagsterEventType
+    assert EVENT_TYPE_TO_PIPELINE_RUN_STATUS[event.RUN_SUSPENDED] is status.SUSPENDED
+    assert EVENT_TYPE_TO_PIPELINE_RUN_STATUS[event.RUN_RESUMED] is status.STARTED
+    assert status.SUSPENDED in NON_ACTIVE_RUN_STATUSES
+    assert status.SUSPENDED not in FINISHED_STATUSES
+    assert "DagsterRunStatus.SUSPENDED" in inspect.getsource(execute_run_monitoring_iteration)
+    # `execution.py` does what these do; see whether they still do the same.
+    assert _digest(job_execution_iterator) == "49ba219757f1e583"
+    assert _digest(execute_run_iterator) == "63dd8308fc4d781b"
+    assert list(
+        inspect.signature(KnownExecutionState.build_resume_retry_reexecution).parameters
+    ) == [
+        "instance",
+        "parent_run",
+    ]
+
+
+def _digest(what: object) -> str:
+    return hashlib.sha256(inspect.getsource(what).encode()).hexdigest()[:16]  # type: ignore[arg-type]
