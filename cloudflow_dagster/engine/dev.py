@@ -15,6 +15,7 @@ import secrets
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -51,6 +52,7 @@ _PATIENCE = 20.0
 _START = 180.0
 """Seconds until something must answer."""
 _COULD_NOT = 2
+_SIMULATOR = "simulated cloud"
 _WEB = (
     "import sys; from dagster_webserver.cli import main; sys.argv[0] = 'dagster-webserver'; main()"
 )
@@ -103,6 +105,7 @@ class _Running:
     port: int
     children: list[Child] = field(default_factory=list[Child])
     simulated_aws: str | None = None
+    _warm: Child | None = None
 
     @property
     def web(self) -> str:
@@ -127,6 +130,7 @@ class _Running:
         else:
             self.simulated_aws = os.environ.get(ENVIRONMENT_VARIABLE)
         python = [sys.executable]
+        self._warm_up(Path(environment["DAGSTER_HOME"]), environment)
         module = "cloudflow_dagster.engine.code_server"
         self._start(_CODE_SERVER, [*python, "-m", module, "--socket", str(code)], environment)
         page = ["-h", self.host, "-p", str(self.port), "-w", str(workspace)]
@@ -136,6 +140,32 @@ class _Running:
         quiet = ["run", "-w", str(workspace), "--log-level", "warning"]
         self._start("daemon", [*python, "-c", _DAEMON, *quiet], environment)
         self._wait(told, lambda: _shows_flows(self.web))
+
+    def _warm_up(self, home: Path, environment: dict[str, str]) -> None:
+        """Start what runs are forked from, unless the instance has another launcher.
+
+        It may end by itself: then the next launch starts another.
+        """
+        settings = (home / "dagster.yaml").read_text("utf-8", errors="replace")
+        if sys.platform != "linux" or "cloudflow_dagster.engine.launcher" not in settings:
+            return
+        command = [sys.executable, "-m", "cloudflow_dagster.engine.warm.zygote", "--cancels"]
+        code = ["--module", "cloudflow_dagster.engine.code_location"]
+        self._start("warm process", [*command, "--home", str(home), *code], environment)
+        self._warm = self.children.pop()
+
+    def _cool_down(self) -> None:
+        """Stop that, and cancel the runs that it has not launched itself."""
+        if self._warm is None:
+            return
+        processes.stop([self._warm], _PATIENCE)
+        home = self.project.state / "dagster"
+        if any((home / "run_workers").glob("*.json")):
+            command = [sys.executable, "-m", "cloudflow_dagster.engine.warm.cancel"]
+            with suppress(subprocess.TimeoutExpired):
+                subprocess.run(  # noqa: S603 - the command is ours
+                    [*command, "--home", str(home)], check=False, timeout=_PATIENCE
+                )
 
     def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Child:
         child = processes.start(
@@ -154,7 +184,7 @@ class _Running:
         except SimulatorMissingError as error:
             raise DevError(str(error)) from None
         command = [sys.executable, "-m", "cloudflow_dagster.simulator"]
-        child = self._start("simulated cloud", command, {})
+        child = self._start(_SIMULATOR, command, {})
         found: list[str] = []
 
         def answers() -> bool:
@@ -234,7 +264,11 @@ class _Running:
     def stop(self) -> None:
         """Stop everything that was started."""
         self._say("Stopping …")
-        processes.stop(self.children, _PATIENCE)
+        # What could launch more runs ends before these are canceled, and what they use after them.
+        simulator = [child for child in self.children if child.name == _SIMULATOR]
+        processes.stop([child for child in self.children if child not in simulator], _PATIENCE)
+        self._cool_down()
+        processes.stop(simulator, _PATIENCE)
         shutil.rmtree(self._runtime, ignore_errors=True)
 
     @staticmethod

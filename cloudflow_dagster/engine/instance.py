@@ -35,6 +35,12 @@ _SETTINGS: dict[str, Any] = {
         "module": "cloudflow_dagster.engine.coordinator",
         "class": "FlowRunCoordinator",
     },
+    # Runs are forked from a warm process. The code of steps is ours, so a worker can take several.
+    "run_launcher": {
+        "module": "cloudflow_dagster.engine.launcher",
+        "class": "WarmRunLauncher",
+        "config": {"runs_per_worker": 50},
+    },
     # Nodes write to the step's log. What a process prints could hold what nobody redacted.
     "compute_logs": {
         "module": "dagster._core.storage.noop_compute_log_manager",

@@ -84,6 +84,39 @@ def test_the_code_server() -> None:
         assert name in inspect.getsource(DagsterApiServer.StartRun), name
 
 
+def test_the_launcher() -> None:
+    from dagster._core.definitions.reconstruct import reconstruct_repository_def_from_pointer
+    from dagster._core.launcher import RunLauncher
+    from dagster._grpc.impl import core_execute_run
+    from dagster._utils.hosted_user_process import recon_job_from_origin
+    from dagster._utils.interrupts import capture_interrupts
+
+    assert list(inspect.signature(core_execute_run).parameters)[:4] == [
+        "recon_job",
+        "dagster_run",
+        "instance",
+        "inject_env_vars",
+    ]
+    assert list(inspect.signature(recon_job_from_origin).parameters) == ["origin"]
+    assert next(iter(inspect.signature(reconstruct_repository_def_from_pointer).parameters)) == (
+        "pointer"
+    )
+    # An interrupt that came in one run must not be there in the worker's next one.
+    assert '_received_interrupt["received"] = False' in inspect.getsource(capture_interrupts)
+    # What a launcher can be asked; whatever is new here is to be thought about.
+    assert {name for name in vars(RunLauncher) if not name.startswith("_")} == {
+        "launch_run",
+        "terminate",
+        "dispose",
+        "join",
+        "supports_check_run_worker_health",
+        "check_run_worker_health",
+        "get_run_worker_debug_info",
+        "supports_resume_run",
+        "resume_run",
+    }
+
+
 def test_the_coordinator() -> None:
     from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
         QueuedRunCoordinatorDaemon,
