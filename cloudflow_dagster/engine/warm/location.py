@@ -249,7 +249,9 @@ class Location:
 def work_cold(home: Path, message: Message) -> None:
     """Execute one run in this process, which has nothing of its code loaded yet."""
     _enter_folder_of(_read_pointer(message["pointer"]))
-    Worker(home, inject_environment=True).execute(Assignment.of(message))
+    worker = Worker(home, inject_environment=True)
+    worker.execute(Assignment.of(message))
+    worker.close()
 
 
 def _read_pointer(written: str) -> CodePointer:

@@ -6,6 +6,7 @@ holds at that moment stays locked in the child forever.
 
 from __future__ import annotations
 
+import atexit
 import os
 import selectors
 import signal
@@ -88,6 +89,8 @@ class Loop:
             self._leave()
             body()
             status = 0
+            # As at the end of any process: what code has asked for is done.
+            atexit._run_exitfuncs()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - `sys.exit` would go on in the parent's frames
         except BaseException:  # it must not get into its parent's loop
             traceback.print_exc()
         finally:

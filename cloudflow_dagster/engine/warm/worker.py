@@ -37,6 +37,8 @@ _ENDED = frozenset(
         dg.DagsterEventType.RUN_CANCELED,
     }
 )
+_OF_THE_INSTANCE = frozenset({"events", "watch events"})
+"""Names of threads that write and read the history; they belong to no run."""
 _LINGER = 0.1
 """Seconds that the threads of a run have to end after it."""
 
@@ -95,7 +97,14 @@ class Worker:
             task = Assignment.of(message)
             stays = self.execute(task) and self._count < task.runs_per_worker
             if not location.send({"done": task.run_id, "stays": stays}) or not stays:
-                return
+                break
+        self.close()
+
+    def close(self) -> None:
+        """Write what is still to be written into the history."""
+        if self._instance is not None:
+            self._instance.dispose()
+            self._instance = None
 
     def execute(self, task: Assignment) -> bool:
         """Execute a run to its end; return whether the process is as good as before it."""
@@ -177,7 +186,7 @@ class _State:
 
 
 def _threads() -> frozenset[int | None]:
-    return frozenset(thread.ident for thread in threading.enumerate())
+    return frozenset(t.ident for t in threading.enumerate() if t.name not in _OF_THE_INSTANCE)
 
 
 def _folder() -> str:
