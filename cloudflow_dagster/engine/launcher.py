@@ -33,7 +33,7 @@ from cloudflow_dagster.engine.this_process import process_is_gone
 from cloudflow_dagster.engine.warm.ask import NoWarmProcessError, ask, available
 from cloudflow_dagster.engine.warm.cancel import cancel
 from cloudflow_dagster.engine.warm.dead import report_dead
-from cloudflow_dagster.engine.warm.notes import Notes
+from cloudflow_dagster.engine.warm.notes import Notes, tail
 
 _LOOK = 1.0
 """Seconds between two looks at the workers of the runs that this process has launched."""
@@ -165,7 +165,7 @@ class WarmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         self, run: dg.DagsterRun, include_container_logs: bool | None = True
     ) -> str | None:
         """Return the last lines that a run's worker has printed."""
-        return self._notes.last_words(run.run_id) or None if include_container_logs else None
+        return tail(self._notes.log_of(run.run_id)) or None if include_container_logs else None
 
     def dispose(self) -> None:
         """Stop watching."""

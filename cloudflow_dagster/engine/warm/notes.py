@@ -130,16 +130,6 @@ class Notes:
         """Return the file with what the worker of a run prints."""
         return self._file(run_id).with_suffix(".log")
 
-    def last_words(self, run_id: str) -> str:
-        """Return the last lines that the worker of a run has printed, or ""."""
-        try:
-            with self.log_of(run_id).open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-                text = file.read().decode(errors="replace")
-        except OSError:
-            return ""
-        return "\n".join(text.rstrip().splitlines()[-_LAST_LINES:])
-
     def forget_log(self, run_id: str) -> None:
         """Remove what the worker of a run has printed."""
         self.log_of(run_id).unlink(missing_ok=True)
@@ -158,6 +148,17 @@ class Notes:
         if not _RUN_ID.fullmatch(run_id):
             raise ValueError(f"not a run's id: {run_id!r}")
         return self.folder / f"{run_id}.json"
+
+
+def tail(log: Path) -> str:
+    """Return the last lines of a log, or "" if there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.rstrip().splitlines()[-_LAST_LINES:])
 
 
 def _parse(run_id: str, text: str) -> Note:

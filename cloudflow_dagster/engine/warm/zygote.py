@@ -38,6 +38,16 @@ _LOOK = 1.0
 """Seconds between two looks for runs whose worker is gone."""
 _AGAIN = 10.0
 """Seconds after which such a run is reported once more, if it still is one."""
+_USED = (
+    "cloudflow_dagster.engine.warm.location",
+    "cloudflow_dagster.engine.warm.dead",
+    "cloudflow_dagster.engine.definitions",
+    # What is imported when it is first used: in a worker it would be imported in each.
+    "idna",
+    "jsonschema.validators",
+    "referencing.jsonschema",
+    "rfc3339_validator",
+)
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -310,7 +320,10 @@ def main() -> None:
 
 def _load() -> None:
     """Load what runs need, before anything is forked."""
-    import_module("cloudflow_dagster.engine.warm.location")
+    for module in _USED:
+        import_module(module)
+    rehearsal = import_module("cloudflow_dagster.engine.warm.rehearsal")
+    rehearsal.rehearse()
 
 
 def _first(home: Path, module: str) -> Message:
