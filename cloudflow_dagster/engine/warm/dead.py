@@ -18,7 +18,8 @@ from cloudflow_dagster.engine.warm.notes import Note, Notes, tail
 def report_dead(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Report that a run has failed because its worker is gone; once, whoever else notices.
 
-    A run that somebody has canceled meanwhile ends as canceled.
+    A run that somebody has canceled meanwhile ends as canceled; one that is suspended
+    goes on without a worker.
 
     Args:
         instance: Where the run is kept.
@@ -32,7 +33,7 @@ def report_dead(instance: dg.DagsterInstance, run_id: str) -> bool:
         if note is None or not note.gone:
             return False
         run = instance.get_run_by_id(run_id)
-        if run and not run.is_finished:
+        if run and not run.is_finished and run.status is not dg.DagsterRunStatus.SUSPENDED:
             message = _message(note, _last_words(instance, notes, run_id))
             if run.status is dg.DagsterRunStatus.CANCELING:
                 instance.report_run_canceled(run, message)

@@ -116,9 +116,9 @@ class Worker:
                 unharmed = self._execute(task)
             # Who cancels the run has locked the note, so no interrupt can come after this.
             with self._notes.locked(task.run_id) as note:
+                self._notes.forget_log(task.run_id)
                 if note:
                     self._notes.drop(task.run_id)
-            self._notes.forget_log(task.run_id)
         return unharmed and before.holds()
 
     def _execute(self, task: Assignment) -> bool:
@@ -147,9 +147,9 @@ class Worker:
         return unharmed
 
     def _end(self, instance: dg.DagsterInstance, run_id: str) -> None:
-        """Let no run stay unfinished that nobody executes any more."""
+        """Let no run stay unfinished that nobody executes any more, unless it is suspended."""
         run = instance.get_run_by_id(run_id)
-        if run and not run.is_finished:
+        if run and not run.is_finished and run.status is not dg.DagsterRunStatus.SUSPENDED:
             instance.report_run_failed(run, "The run's worker has ended without an end of the run.")
 
     def _open(self, instance: str) -> dg.DagsterInstance:
