@@ -51,6 +51,8 @@ from dagster._utils.interrupts import pop_captured_interrupt
 from cloudflow_dagster.engine import stops, tags
 from cloudflow_dagster.engine.concurrency import wait_for_place
 from cloudflow_dagster.engine.execution import RunSuspended, can_suspend
+from cloudflow_dagster.engine.light import make_light
+from cloudflow_dagster.engine.threads import Threads, own_log
 
 _ROUND = 0.2
 """Seconds after which a round begins at the latest: to see interrupts, retries and pools."""
@@ -249,6 +251,7 @@ class _Rounds:
         self._retrying: set[str] = set()
         self._can_suspend = can_suspend()
         self._news: queue.SimpleQueue[tuple[str, dg.DagsterEvent | _Ended]] = queue.SimpleQueue()
+        self._threads = Threads()
         self._running: dict[str, IExecutionStep] = {}
         self._failed_groups: set[str] = set()
         self._told: set[str] = set()
@@ -260,6 +263,12 @@ class _Rounds:
         self._reason: BaseException | None = None
 
     def run(self) -> Iterator[dg.DagsterEvent]:
+        try:
+            yield from self._run()
+        finally:
+            self._threads.close()
+
+    def _run(self) -> Iterator[dg.DagsterEvent]:
         while True:
             yield from self._look_for_a_stop()
             if not self._reason:
@@ -350,14 +359,10 @@ class _Rounds:
             return False
         self._running[step.key] = step
         self._retrying.discard(step.key)
+        make_light(context)
         # A copy of the context, so that what Dagster keeps there is there in the thread too.
-        # A daemon thread, because a step that does not stop must not keep the process alive.
-        threading.Thread(
-            target=contextvars.copy_context().run,
-            args=(self._work, context),
-            name=f"step {step.key}",
-            daemon=True,
-        ).start()
+        here = contextvars.copy_context()
+        self._threads.run(f"step {step.key}", lambda: here.run(self._work, context))
         return True
 
     def _work(self, context: StepExecutionContext) -> None:
@@ -365,11 +370,12 @@ class _Rounds:
         key = context.step.key
         events: list[dg.DagsterEvent] = []
         try:
-            for event in dagster_event_sequence_for_step(context):
-                events.append(event)
-                self._news.put((key, event))
-            for event in _trigger_hook(context, events):
-                self._news.put((key, event))
+            with own_log(context.log):
+                for event in dagster_event_sequence_for_step(context):
+                    events.append(event)
+                    self._news.put((key, event))
+                for event in _trigger_hook(context, events):
+                    self._news.put((key, event))
         except BaseException as error:
             # It belongs to the thread that runs the rounds.
             self._news.put((key, _Ended(error)))
@@ -377,16 +383,18 @@ class _Rounds:
             self._news.put((key, _Ended()))
 
     def _take_news(self) -> Iterator[dg.DagsterEvent]:
-        """Wait for something to happen, and take all that has."""
-        wait = _ROUND if self._running else _IDLE
+        """Wait until a step has ended, or for the next round, and take all that has happened."""
+        until = time.monotonic() + (_ROUND if self._running else _IDLE)
+        ended = False
         while True:
+            wait = 0 if ended else until - time.monotonic()
             try:
-                key, news = self._news.get(timeout=wait)
+                key, news = self._news.get(block=wait > 0, timeout=wait)
             except queue.Empty:
                 return
-            wait = 0
             if isinstance(news, _Ended):
                 self._take_end(key, news.error)
+                ended = True
             else:
                 yield news
                 self._take_event(news)

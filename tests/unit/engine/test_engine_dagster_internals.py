@@ -227,3 +227,20 @@ def test_a_run_can_be_suspended() -> None:
 
 def _digest(what: object) -> str:
     return hashlib.sha256(inspect.getsource(what).encode()).hexdigest()[:16]  # type: ignore[arg-type]
+
+
+def test_the_short_way_through_a_step() -> None:
+    from dagster._core.execution.context.system import StepExecutionContext
+    from dagster._core.execution.plan import compute, execute_plan, execute_step
+    from dagster._core.log_manager import DagsterLogHandler
+
+    assert "self._step_launcher = " in inspect.getsource(StepExecutionContext.__init__)
+    assert "step_launcher.launch_step(step_context)" in inspect.getsource(execute_plan)
+    assert "op_execution_error_boundary(" in inspect.getsource(compute)
+    # What `light.py` stands in for; see whether it does more now.
+    source = inspect.getsource(execute_step.core_dagster_event_sequence_for_step)
+    for part in ("step_restarted_event", "step_start_event", "step_success_event", "is_nothing"):
+        assert part in source, part
+    # What `own_log` wraps, and what `_is_quiet` asks.
+    assert "filter" in vars(DagsterLogHandler)
+    assert {"_loggers", "_handlers"} <= set(DagsterLogHandler.__init__.__code__.co_names)
