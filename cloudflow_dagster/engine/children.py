@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from cloudflow_dagster.engine import tags
 from cloudflow_dagster.engine.calls import Caller, waiting_for, written
 from cloudflow_dagster.engine.params import ParamsError, checked_params
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.nodes.call import CallLog
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
@@ -33,7 +35,9 @@ class DagsterChildRuns:
     instance: dg.DagsterInstance
     parent: dg.DagsterRun
 
-    def run_flow(self, flow: str, params: Json, max_depth: int | None, parent: Run) -> Json:
+    def run_flow(
+        self, flow: str, params: Json, max_depth: int | None, parent: Run, *, log: CallLog
+    ) -> Json:
         """Run a flow to its end and return its result.
 
         Raises:
@@ -49,6 +53,7 @@ class DagsterChildRuns:
         _check_depth(flow, [caller.flow for caller in chain], max_depth)
         loaded = self._load(flow)
         _check_params(loaded.plan, params)
+        began = time.monotonic()
         summary = run_to_end(
             self.project,
             self.instance,
@@ -61,7 +66,12 @@ class DagsterChildRuns:
                     tags.CALL_CHAIN: written(chain),
                 },
                 parent=self.parent.run_id,
+                on_start=lambda run: log.info(f"Runs the flow `{flow}`: run {run.run_id}."),
             ),
+        )
+        log.info(
+            f"The run {summary['run_id']} of `{flow}`: {summary['status']} after "
+            f"{time.monotonic() - began:.2f} s."
         )
         if parent.stop.is_set():
             raise Canceled

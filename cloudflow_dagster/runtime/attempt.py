@@ -191,7 +191,7 @@ class StepCall:
         if begun is not None and begun.child is not None:
             return self._wait_for_child(run.children, flow, begun.child)
         try:
-            return run.children.run_flow(flow, params, max_depth, run)
+            return run.children.run_flow(flow, params, max_depth, run, log=self.log)
         except ChildWaits as child:
             return self._wait_for_child(run.children, flow, child.run)
 

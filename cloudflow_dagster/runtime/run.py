@@ -76,7 +76,9 @@ class ChildWaits(Exception):  # noqa: N818 - it says what it means
 class ChildRuns(Protocol):
     """Runs other flows for `flow.call`."""
 
-    def run_flow(self, flow: str, params: Json, max_depth: int | None, parent: Run) -> Json:
+    def run_flow(
+        self, flow: str, params: Json, max_depth: int | None, parent: Run, *, log: CallLog
+    ) -> Json:
         """Run a flow to its end and return its result; raises `NodeError` or `ChildWaits`."""
         ...
 

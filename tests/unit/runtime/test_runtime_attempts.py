@@ -383,7 +383,10 @@ class TestCall:
         asked: list[Any] = []
 
         class Children:
-            def run_flow(self, flow: str, params: Any, max_depth: int | None, parent: Any) -> Any:
+            def run_flow(
+                self, flow: str, params: Any, max_depth: int | None, parent: Any, *, log: Any
+            ) -> Any:
+                log.info("Runs it.")
                 asked.append((flow, params, max_depth, parent.id))
                 return {"answer": 42}
 
