@@ -16,6 +16,7 @@ _CONFIG = ConfigDict(
 )
 
 Days = Annotated[float, Field(gt=0, le=100_000)]
+Megabytes = Annotated[float, Field(gt=0, le=1_000)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -75,5 +76,10 @@ class Settings(BaseModel):
     private_addresses: bool = True
     """Whether HTTP nodes may reach private and loopback addresses; link-local and metadata ones are
     always refused."""
+    inline_output_mb: Megabytes = 16
+    """Outputs of nodes up to so many megabytes of JSON lie in the database of the records, larger
+    ones in a file beside it. Flows do not see the difference."""
+    largest_output_mb: Megabytes = 256
+    """A node whose output is larger than so many megabytes of JSON fails with `OutputTooLarge`."""
     retention: Retention = Field(default_factory=Retention)
     """How long runs are kept, with their events, outputs and files."""

@@ -10,11 +10,11 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Carries
 from cloudflow_dagster.plan import Step
-from cloudflow_dagster.runtime.record import Given, Record, to_text
+from cloudflow_dagster.runtime.large import store
+from cloudflow_dagster.runtime.record import Given, Record, RecordKey, Source, to_text
 from cloudflow_dagster.runtime.run import Run
 
-LONGEST_OUTPUT = 256_000_000
-"""Characters of JSON; a larger result belongs in a file."""
+_MEGABYTE = 1_000_000
 
 
 class Ending(StrEnum):
@@ -63,35 +63,47 @@ class StepFailed(Exception):  # noqa: N818 - it ends the op; the error is in `do
 
 
 def given(output: Json, ports: tuple[str, ...], *, attempts: int = 0) -> Record:
-    """Return the record of a step that gave this output.
+    """Return the record of a step that gave this output, which came with the flow or its event.
 
     Raises:
-        NodeError: It is not JSON, or too large.
+        NodeError: It is not JSON.
     """
     return Record("success", source=Given(json_text(output)), ports=ports, attempts=attempts)
 
 
-def json_text(output: Json) -> str:
-    """Return an output as JSON text.
+def worked_out(run: Run, key: RecordKey, output: Json) -> Source:
+    """Return what a step's work gave, without secrets; what is large is stored in a file.
 
     Raises:
         NodeError: It is not JSON, or too large.
     """
+    text = run.redactor.json_text(json_text(output))
+    most = run.project.settings.largest_output_mb * _MEGABYTE
+    if len(text) > most:
+        raise NodeError(
+            "OutputTooLarge",
+            f"The output has {len(text):,} bytes as JSON, and a node may give {most:,.0f}. Ask for "
+            "less, or raise `settings.largest_output_mb` in `cloudflow.yaml`.",
+            transient=False,
+        )
+    if len(text) > run.project.settings.inline_output_mb * _MEGABYTE:
+        return store(run.files, key, text)
+    return Given(text)
+
+
+def json_text(output: Json) -> str:
+    """Return an output as JSON text, in ASCII.
+
+    Raises:
+        NodeError: It is not JSON.
+    """
     try:
-        text = to_text(output)
+        return to_text(output)
     except (ValueError, TypeError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise NodeError(
             "InvalidOutput", f"The output is not JSON: {reason}.", transient=False
         ) from None
-    if len(text) > LONGEST_OUTPUT:
-        raise NodeError(
-            "OutputTooLarge",
-            f"The output has {len(text):,} characters as JSON; a node may give "
-            f"{LONGEST_OUTPUT:,}. Ask for less, or let it write a file.",
-            transient=False,
-        )
-    return text
 
 
 def unhandled(step: Step, record: Record) -> bool:

@@ -23,6 +23,7 @@ from cloudflow_dagster.runtime.outcome import (
     delivering,
     given,
     json_text,
+    worked_out,
 )
 from cloudflow_dagster.runtime.record import Given, Record
 from cloudflow_dagster.runtime.retry import next_delay
@@ -200,10 +201,9 @@ class _Work:
             if run.pinned and step.pinned:
                 return given(run.redactor.value(step.pin), ports, attempts=self.attempt)
             return _passed_on(self.came_in, ports, self.attempt)
-        text = run.redactor.json_text(json_text(output))
         return Record(
             "success",
-            source=Given(text),
+            source=worked_out(run, self.frame.key(step.id), output),
             ports=delivering(run, step, output, chosen=None),
             attempts=self.attempt,
         )
