@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from cloudflow_dagster.engine.instance_version import TooNew, bring_up_to_date
 from cloudflow_dagster.engine.storage import StorageError
 from cloudflow_dagster.project import Project
 
@@ -59,17 +60,30 @@ def dagster_home(project: Project) -> Path:
     """Return the instance's folder (`DAGSTER_HOME`), made and set up if it is not there.
 
     Dagster makes its database tables when they are first needed. Two processes that do so at the
-    same time leave them unusable, so it is done here, once, under a lock.
+    same time leave them unusable, so it is done here, once, under a lock. So is the migration of an
+    instance that an older version made.
+
+    Raises:
+        StorageError: A newer version made it.
     """
     home = project.state / "dagster"
     if _is_set_up(home):
+        _bring_up_to_date(home)
         return home
     home.mkdir(parents=True, exist_ok=True)
     with (home / "setup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not _is_set_up(home):
             _set_up(home)
+    _bring_up_to_date(home)
     return home
+
+
+def _bring_up_to_date(home: Path) -> None:
+    try:
+        bring_up_to_date(home, lambda: _open(home))
+    except TooNew as error:
+        raise StorageError(str(error)) from None
 
 
 def _is_set_up(home: Path) -> bool:

@@ -244,3 +244,16 @@ def test_the_short_way_through_a_step() -> None:
     # What `own_log` wraps, and what `_is_quiet` asks.
     assert "filter" in vars(DagsterLogHandler)
     assert {"_loggers", "_handlers"} <= set(DagsterLogHandler.__init__.__code__.co_names)
+
+
+def test_versions_of_an_instance() -> None:
+    from alembic.script import ScriptDirectory
+    from dagster._core.storage.event_log import sqlite as event_log
+    from dagster._core.storage.runs import sqlite as runs
+    from dagster._core.storage.schedules import sqlite as schedules
+    from dagster._core.storage.sql import get_alembic_config
+
+    for owner in (event_log, runs, schedules):
+        script = ScriptDirectory.from_config(get_alembic_config(str(owner.__file__)))
+        assert script.get_current_head() in {each.revision for each in script.walk_revisions()}
+    assert list(inspect.signature(dg.DagsterInstance.upgrade).parameters) == ["self", "print_fn"]
