@@ -30,6 +30,7 @@ from dagster._core.execution.context_creation_job import (
 from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.state import KnownExecutionState
 from dagster._core.remote_representation.external import RemoteExecutionPlan
+from dagster._grpc import impl
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_shared.error import SerializableErrorInfo
 
@@ -103,6 +104,25 @@ def run_events(
         )
     finally:
         _suspendable.reset(token)
+
+
+def let_core_execution_suspend() -> None:
+    """Let the runs be suspended that Dagster's `core_execute_run` executes in this process.
+
+    It does what has to be done around a run (environment, loading, what went wrong), and executes
+    it with a function of its module's; this puts `run_events` in the place of that.
+    """
+
+    def execute(
+        job: IJob,
+        dagster_run: dg.DagsterRun,
+        instance: dg.DagsterInstance,
+        resume_from_failure: bool = False,  # noqa: FBT001, FBT002 - as Dagster calls it
+    ) -> Iterator[dg.DagsterEvent]:
+        del resume_from_failure
+        return run_events(job, dagster_run, instance)
+
+    vars(impl)["execute_run_iterator"] = execute
 
 
 def report_resumed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:

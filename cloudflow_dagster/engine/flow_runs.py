@@ -113,9 +113,7 @@ def go_on(
         instance.report_run_failed(run, "What the run is a run of was not kept.")
         waits.forget(run_id)
         return None
-    ours = tags.IN_PROCESS in run.tags
-    marks = {tags.WAITS: "over"} | ({tags.IN_PROCESS: this_process()} if ours else {})
-    instance.add_run_tags(run_id, marks)
+    instance.add_run_tags(run_id, {tags.WAITS: "over", tags.IN_PROCESS: this_process()})
     report_resumed(instance, run)
     now = instance.get_run_by_id(run_id) or run
     message = ""
@@ -128,7 +126,7 @@ def go_on(
         if not _is_suspended(instance, run_id):
             waits.forget(run_id)
     summary = summary_of(project, instance, plan, run_id)
-    if ours and summary["status"] == "failure":
+    if summary["status"] == "failure":
         _handle_failure(project, instance, plan, now, message)
     return summary
 

@@ -458,6 +458,23 @@ def test_an_approval_is_given_in_the_terminal_and_the_run_goes_on(dev: Dev) -> N
     waiting = command(dev.root, "run", "asks", "--format", "json")
     assert waiting.returncode == 3, waiting.stderr
     run = json.loads(waiting.stdout)["run_id"]
+    answer_in_the_terminal(dev, run)
+
+
+def test_a_run_launched_in_the_ui_is_suspended_while_it_waits(dev: Dev) -> None:
+    dev.add(
+        "asks",
+        chain(
+            node("ask", "logic.wait", approval={"message": "Really?", "approvers": ["ada"]}),
+            node("end", "flow.result", value="{{ nodes.ask.comment }}"),
+        ),
+    )
+    run = dev.launch("asks")
+    eventually(lambda: dev.run(run)["status"] == "SUSPENDED", 60)
+    answer_in_the_terminal(dev, run)
+
+
+def answer_in_the_terminal(dev: Dev, run: str) -> None:
     shown = dev.run(run)
     assert shown["status"] == "SUSPENDED"
     assert {"key": tags.WAITS, "value": "Waits for the approval of ada. Really?"} in shown["tags"]

@@ -207,6 +207,7 @@ def test_a_run_can_be_suspended() -> None:
     from dagster._core.execution.plan.state import KnownExecutionState
     from dagster._core.storage.dagster_run import FINISHED_STATUSES, NON_ACTIVE_RUN_STATUSES
     from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
+    from dagster._grpc import impl
 
     status, event = dg.DagsterRunStatus, dg.DagsterEventType
     assert EVENT_TYPE_TO_PIPELINE_RUN_STATUS[event.RUN_SUSPENDED] is status.SUSPENDED
@@ -214,6 +215,13 @@ def test_a_run_can_be_suspended() -> None:
     assert status.SUSPENDED in NON_ACTIVE_RUN_STATUSES
     assert status.SUSPENDED not in FINISHED_STATUSES
     assert "DagsterRunStatus.SUSPENDED" in inspect.getsource(execute_run_monitoring_iteration)
+    # What `let_core_execution_suspend` exchanges.
+    source = inspect.getsource(impl.core_execute_run)
+    assert source.count("execute_run_iterator(") == 1
+    assert impl.execute_run_iterator.__module__ in {
+        "dagster._core.execution.api",
+        "cloudflow_dagster.engine.execution",
+    }
     # `execution.py` does what these do; see whether they still do the same.
     assert _digest(job_execution_iterator) == "49ba219757f1e583"
     assert _digest(execute_run_iterator) == "63dd8308fc4d781b"
