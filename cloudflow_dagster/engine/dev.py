@@ -53,10 +53,9 @@ _START = 180.0
 """Seconds until something must answer."""
 _COULD_NOT = 2
 _SIMULATOR = "simulated cloud"
-_WEB = (
-    "import sys; from dagster_webserver.cli import main; sys.argv[0] = 'dagster-webserver'; main()"
-)
-_DAEMON = "import sys; from dagster._daemon.cli import main; sys.argv[0] = 'dagster-daemon'; main()"
+_PARTS = "import sys; from cloudflow_dagster.engine import flows_location; "
+_WEB = f"{_PARTS} sys.argv[0] = 'dagster-webserver'; flows_location.web_server()"
+_DAEMON = f"{_PARTS} sys.argv[0] = 'dagster-daemon'; flows_location.daemon()"
 
 
 class DevError(Exception):

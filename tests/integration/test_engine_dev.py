@@ -430,7 +430,7 @@ def test_all_is_stopped_when_a_part_ends_by_itself(tmp_path: Path) -> None:
     daemon = next(
         pid
         for pid in everything_of(root)
-        if b"dagster._daemon" in (Path("/proc") / str(pid) / "cmdline").read_bytes()
+        if b"flows_location.daemon" in (Path("/proc") / str(pid) / "cmdline").read_bytes()
     )
     os.kill(daemon, signal.SIGKILL)
 

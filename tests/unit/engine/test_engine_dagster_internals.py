@@ -187,6 +187,56 @@ def test_the_history() -> None:
     assert "overrides" in inspect.signature(InstanceRef.from_dir).parameters
 
 
+def test_what_is_told_of_all_flows() -> None:
+    from dagster._core.remote_representation.external_data import JobRefSnap, RepositorySnap
+    from dagster._grpc.server import DagsterApiServer
+
+    # What `listing.py` writes for a job without building it.
+    assert set(JobRefSnap.__annotations__) == {
+        "name",
+        "snapshot_id",
+        "active_presets",
+        "parent_snapshot_id",
+        "preview_tags",
+        "owners",
+        "automation_condition",
+    }
+    assert "job_refs" in RepositorySnap.__annotations__
+    source = inspect.getsource(DagsterApiServer._get_serialized_external_repository_data)
+    assert "defer_snapshots=request.defer_snapshots" in source
+    assert "args.job_snapshot_id" in inspect.getsource(
+        inspect.getmodule(DagsterApiServer).get_external_execution_plan_snapshot
+    )
+
+
+def test_how_a_location_is_kept() -> None:
+    from dagster._api import snapshot_repository
+    from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
+    from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
+
+    # `flows_location.py` puts something of its own in the place of these.
+    fetch = snapshot_repository.sync_get_external_repositories_data_grpc
+    assert list(inspect.signature(fetch).parameters) == [
+        "api_client",
+        "code_location",
+        "defer_snapshots",
+    ]
+    source = inspect.getsource(GrpcServerCodeLocation.__init__)
+    assert "from dagster._api.snapshot_repository import" in source
+    assert "sync_get_external_repositories_data_grpc(" in source
+    assert "ref_to_data_fn=partial(self._job_ref_to_snap, repo_name)" in source
+    assert "for job_snap in job_snaps.values():" in source
+    assert list(inspect.signature(GrpcServerCodeLocation._job_ref_to_snap).parameters) == [
+        "self",
+        "repository_name",
+        "job_ref",
+    ]
+    source = inspect.getsource(GrpcServerCodeLocationOrigin.create_location)
+    assert "return GrpcServerCodeLocation(self, instance=instance)" in source
+    reload = inspect.getsource(GrpcServerCodeLocationOrigin.reload_location)
+    assert "reload_code(timeout=instance.code_server_reload_timeout)" in reload
+
+
 def test_errors_that_are_shown_as_what_they_say() -> None:
     from dagster._core.errors import DagsterUserCodeProcessError
     from dagster._core.execution.plan.utils import op_execution_error_boundary
