@@ -122,7 +122,7 @@ def let_core_execution_suspend() -> None:
         del resume_from_failure
         return run_events(job, dagster_run, instance)
 
-    impl.execute_run_iterator = execute
+    impl.execute_run_iterator = execute  # pyright: ignore[reportPrivateImportUsage] - see above
 
 
 def report_resumed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
