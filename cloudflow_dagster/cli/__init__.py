@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "answer": "Say whether an interrupted call was carried out, and let its run go on.",
     "approve": "Answer an approval that a run waits for.",
     "check": "Find everything that is wrong with flows, before they run.",
     "credentials": "List the project's credentials, and try one.",

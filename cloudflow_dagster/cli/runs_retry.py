@@ -41,10 +41,10 @@ def command(*, run: str, from_failure: bool, form: str) -> None:
     3 if it waits.
     """
     with history() as (project, instance):
+        from cloudflow_dagster.engine.dead_runs import found_dead  # noqa: PLC0415
         from cloudflow_dagster.engine.retrying import (  # noqa: PLC0415 - Dagster: 1.5 s
             CannotRetry,
             check_can_retry,
-            found_dead,
         )
         from cloudflow_dagster.engine.run_flow import (  # noqa: PLC0415
             BrokenOff,
@@ -55,7 +55,7 @@ def command(*, run: str, from_failure: bool, form: str) -> None:
 
         ended = find_run(instance, run).dagster_run
         try:
-            if found_dead(instance, ended):
+            if found_dead(project, instance, ended):
                 ended = find_run(instance, ended.run_id).dagster_run
             check_can_retry(ended, whole=not from_failure)
             plan = _plan(project, ended)

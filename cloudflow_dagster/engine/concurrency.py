@@ -172,7 +172,7 @@ def _found_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     mark = run.tags.get(tags.IN_PROCESS)
     if run.status is dg.DagsterRunStatus.SUSPENDED:
         return False
-    if mark is None or not process_is_gone(mark):
+    if not mark or not process_is_gone(mark):
         return False
     instance.report_run_failed(run, "The process that executed the run is gone.")
     return True
@@ -184,7 +184,7 @@ def _make_room(instance: dg.DagsterInstance, rule: Rule, holders: list[dg.Dagste
     for run in [run for run in holders if run not in ending][:too_many]:
         if run.status is dg.DagsterRunStatus.SUSPENDED:
             instance.report_run_canceled(run, message="A newer run of the flow takes its place.")
-        elif tags.IN_PROCESS in run.tags:
+        elif run.tags.get(tags.IN_PROCESS):
             instance.report_run_canceling(run, message="A newer run of the flow takes its place.")
         else:
             instance.run_launcher.terminate(run.run_id)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from cloudflow_dagster.engine.dead_runs import dead_runs_sensor
 from cloudflow_dagster.engine.failure import failure_sensor
 from cloudflow_dagster.engine.folder import FlowFolder, Listed, UnknownFlowError
 from cloudflow_dagster.engine.names import flow_of_job
@@ -104,7 +105,11 @@ class Content:
             elif listed.scheduled is not None:
                 made = schedules_for(listed.scheduled, job, folder.project.variables)
                 by_job[job] = (listed, list(made))
-        sensors = [failure_sensor(folder), retention_sensor(folder.project)]
+        sensors = [
+            failure_sensor(folder),
+            dead_runs_sensor(folder.project),
+            retention_sensor(folder.project),
+        ]
         return cls(folder.listed, by_job, sensors)
 
     def changed_since(self, before: Content) -> list[str]:

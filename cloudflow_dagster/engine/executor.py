@@ -330,7 +330,7 @@ class _Rounds:
         reason, because the machine goes down, has not canceled its run.
         """
         instance, run = self._context.instance, self._context.dagster_run
-        if tags.IN_PROCESS not in run.tags:
+        if not run.tags.get(tags.IN_PROCESS):
             return
         now = instance.get_run_by_id(run.run_id)
         if now and now.status is dg.DagsterRunStatus.STARTED:

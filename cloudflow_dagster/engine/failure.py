@@ -15,6 +15,7 @@ from typing import Any, cast
 import dagster as dg
 
 from cloudflow_dagster.engine import tags
+from cloudflow_dagster.engine.dead_runs import goes_on_by_itself
 from cloudflow_dagster.engine.folder import FlowFolder, UnknownFlowError
 from cloudflow_dagster.engine.jobs import dagster_job_name
 from cloudflow_dagster.engine.lineage import lineage_of
@@ -39,8 +40,10 @@ def failure_sensor(folder: FlowFolder) -> dg.SensorDefinition:
         following = followed.get(failed.job_name)
         if following is None:
             return dg.SkipReason("The flow has no `on_failure`.")
-        if tags.IN_PROCESS in failed.tags:
+        if failed.tags.get(tags.IN_PROCESS):
             return dg.SkipReason("The process that executed the run sees to it.")
+        if goes_on_by_itself(context.instance, failed.run_id):
+            return dg.SkipReason("The run's process died, and the run goes on by itself.")
         plan = folder.loaded(failed.job_name).plan
         job = jobs.get(following)
         target = folder.loaded(job.name).plan if job else None

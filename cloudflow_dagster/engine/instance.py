@@ -42,6 +42,8 @@ _SETTINGS: dict[str, Any] = {
         "class": "WarmRunLauncher",
         "config": {"runs_per_worker": 50},
     },
+    # A run whose process died goes on by itself, as often as its flow says (`engine/dead_runs.py`).
+    "run_retries": {"enabled": True, "max_retries": 0, "retry_on_asset_or_op_failure": False},
     # Nodes write to the step's log. What a process prints could hold what nobody redacted.
     "compute_logs": {
         "module": "dagster._core.storage.noop_compute_log_manager",

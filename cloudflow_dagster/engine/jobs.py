@@ -27,6 +27,7 @@ from dagster._core.definitions.dependency import DynamicCollectDependencyDefinit
 from cloudflow_dagster.engine import names, tags
 from cloudflow_dagster.engine.config import run_config_schema
 from cloudflow_dagster.engine.credentials import resources_of
+from cloudflow_dagster.engine.dead_runs import resumed_by_itself
 from cloudflow_dagster.engine.executor import thread_executor
 from cloudflow_dagster.engine.ops import Part, op_for
 from cloudflow_dagster.engine.params import ParamsError, check_given
@@ -179,7 +180,7 @@ def _config(plan: Plan) -> dg.ConfigMapping:
 
 
 def _tags(plan: Plan) -> dict[str, str]:
-    own = {tags.FLOW: plan.flow}
+    own = {tags.FLOW: plan.flow, **resumed_by_itself(plan.resumes)}
     if plan.concurrency:
         own[tags.LIMIT] = json.dumps(
             {**plan.concurrency.model_dump(), "defaults": _param_defaults(plan)}, sort_keys=True

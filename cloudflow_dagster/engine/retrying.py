@@ -17,7 +17,7 @@ from dagster._core.execution.plan.state import KnownExecutionState
 from cloudflow_dagster.engine import names, tags
 from cloudflow_dagster.engine.origins import job_origin
 from cloudflow_dagster.engine.run_list import status_of
-from cloudflow_dagster.engine.this_process import process_is_gone, this_process
+from cloudflow_dagster.engine.this_process import this_process
 
 _CAN_GO_ON = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 _ONE_RUN = {tags.IN_PROCESS, tags.ADMITTED, tags.SLOT, tags.PARENT_RUN, tags.CALL_CHAIN}
@@ -27,16 +27,6 @@ _OF_DAGSTER = ("dagster/", ".dagster/")
 
 class CannotRetry(Exception):  # noqa: N818 - it says what it means
     """The run cannot be done again; the message says why and what to do."""
-
-
-def found_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Report a run as failed whose own process, which executed it, was killed; say if it was."""
-    mark = run.tags.get(tags.IN_PROCESS)
-    waits = run.status in {dg.DagsterRunStatus.SUSPENDED, dg.DagsterRunStatus.QUEUED}
-    if run.is_finished or waits or mark is None or not process_is_gone(mark):
-        return False
-    instance.report_run_failed(run, "The process that executed the run is gone.")
-    return True
 
 
 def check_can_retry(run: dg.DagsterRun, *, whole: bool) -> None:

@@ -13,13 +13,14 @@ from cloudflow_dagster.engine.children import DagsterChildRuns
 from cloudflow_dagster.engine.credentials import run_project
 from cloudflow_dagster.engine.lineage import lineage_of
 from cloudflow_dagster.engine.params import ParamsError, start_of
+from cloudflow_dagster.engine.this_process import this_process
 from cloudflow_dagster.engine.told import Told
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.providers import catalogue
 from cloudflow_dagster.runtime.plans import Plans
 from cloudflow_dagster.runtime.record import Ancestor, RunFacts
-from cloudflow_dagster.runtime.records import SqliteRecords
+from cloudflow_dagster.runtime.records import SqliteRecords, worker_in
 from cloudflow_dagster.runtime.redaction import Redactor
 from cloudflow_dagster.runtime.run import Run
 from cloudflow_dagster.runtime.waiting import described
@@ -49,6 +50,7 @@ def run_resource(plan: Plan, project: Project, credentials: Iterable[str]) -> dg
             waits = Waits(project.records)
             facts = records.load_run()
             records.goes_on = facts is not None
+            records.claim(this_process())
             if facts is None:
                 facts = _facts(plan, project, records, init.instance, dagster_run)
                 records.save_run(facts)
@@ -104,6 +106,11 @@ def _keep(waits: Waits, instance: dg.DagsterInstance, run_id: str, worked: float
 def records_of(project: Project, run_id: str, lineage: tuple[Ancestor, ...] = ()) -> SqliteRecords:
     """Return the records of a run."""
     return SqliteRecords(project.records, run_id, lineage=lineage)
+
+
+def worker_of(project: Project, run_id: str) -> str | None:
+    """Return the mark of the process that executes a run, once it has begun."""
+    return worker_in(project.state / "records.sqlite", run_id)
 
 
 def _facts(

@@ -51,6 +51,8 @@ class Call(Protocol):
         region: The node's region, which overrides the credential's, or None.
         token: The same for every repetition of this very call, different for any other: the
             idempotency token to give to the API. 64 characters of `[0-9a-f]`.
+        repeated: Whether an earlier attempt at this very call may have been carried out, and is now
+            asked for again.
         files: A folder of the run, for results too large to be a value. It exists. Beside it lie
             the folders of the project's other runs, and nothing else: a run that goes on where
             another failed, or that called a flow, may be given files of those.
@@ -63,6 +65,7 @@ class Call(Protocol):
     deadline: float | None
     region: str | None
     token: str
+    repeated: bool
     files: Path
     settings: CallSettings
 

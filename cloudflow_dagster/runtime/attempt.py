@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from cloudflow_dagster.plan import Step
 from cloudflow_dagster.runtime.bind import Binding, fresh
 from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.incoming import Incoming
+from cloudflow_dagster.runtime.once import Once, Progress, progress_of
 from cloudflow_dagster.runtime.records import RecordsError
 from cloudflow_dagster.runtime.redaction import Redactor
 from cloudflow_dagster.runtime.run import ChildRuns, ChildWaits
@@ -78,6 +79,7 @@ class StepCall:
 
     token: str
     files: Path
+    repeated: bool = False
 
     def __init__(
         self,
@@ -223,17 +225,31 @@ def wait_key(frame: Frame, step: Step, round_: int) -> WaitKey:
 def out_of_time(step: Step) -> NodeError:
     """Return the error of an attempt that ran out of its time."""
     limit = f" of {step.timeout:g} s" if step.timeout else ""
-    return NodeError("Timeout", f"The attempt ran out of its time{limit}.")
+    return NodeError("Timeout", f"The attempt ran out of its time{limit}.", unsure=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What one attempt works with."""
+    """What one attempt works with.
+
+    Attributes:
+        frame: Where the step is executed.
+        step: The step.
+        came_in: What came into it.
+        log: Its log.
+        calls: How far the call of the latest round is: the last entry.
+    """
 
     frame: Frame
     step: Step
     came_in: Incoming
     log: RedactedLog
+    calls: list[Progress] = field(default_factory=list[Progress])
+
+    @property
+    def progress(self) -> Progress:
+        """How far the call of the latest round is."""
+        return self.calls[-1] if self.calls else Progress()
 
     @property
     def binding(self) -> Binding:
@@ -307,7 +323,8 @@ class Attempt:
         round_: int,
         log: RedactedLog,
     ) -> Json | Chosen:
-        handler = self.frame.run.node_type(self.step).handler
+        node_type = self.frame.run.node_type(self.step)
+        handler = node_type.handler
         if handler is None:
             raise NodeError(
                 "NotSupportedYet", f"`{self.step.type}` cannot be executed yet.", transient=False
@@ -321,7 +338,12 @@ class Attempt:
             deadline=deadline,
             round_=round_,
         )
-        return handler(call, config)
+        progress = progress_of(self.frame, self.step, node_type.repeat_for(config), round_)
+        self.calls[:] = [progress]
+        if progress.key is None:
+            return handler(call, config)
+        once = Once(self.frame, node_type, call, progress.key, progress, lambda: log.silent)
+        return once.do(handler, config)
 
     def _guarded(self, deadline: float, round_: int) -> Json | Chosen:
         """Call the handler in a thread that is left behind when it does not keep its time."""
@@ -367,4 +389,5 @@ class Attempt:
 def unexpected(error: Exception) -> NodeError:
     """Return the error of a handler that raised something else than it should."""
     name = type(error).__name__
-    return NodeError(name, f"{name}: {error}" if str(error) else name, transient=False)
+    message = f"{name}: {error}" if str(error) else name
+    return NodeError(name, message, transient=False, unsure=True)

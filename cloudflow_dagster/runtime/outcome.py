@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
@@ -15,6 +16,8 @@ from cloudflow_dagster.runtime.record import Given, Record, RecordKey, Source, t
 from cloudflow_dagster.runtime.run import Run
 
 _MEGABYTE = 1_000_000
+MAYBE_DONE = "MaybeDone"
+"""Code of the error of a step whose call may have been carried out; a person has to say."""
 
 
 class Ending(StrEnum):
@@ -110,11 +113,26 @@ def unhandled(step: Step, record: Record) -> bool:
     """Return whether what hangs on a step cannot run any more."""
     match record.status:
         case "failure":
-            return not (step.catches or step.on_error == "continue")
+            return asks(record.error) or not (step.catches or step.on_error == "continue")
         case "not_run" | "canceled":
             return True
         case _:
             return False
+
+
+def asks(error: Mapping[str, Json] | None) -> bool:
+    """Return whether an error asks a person, so that nothing in the flow may catch it."""
+    return error is not None and error.get("code") == MAYBE_DONE
+
+
+def is_final(step: Step, record: Record) -> bool:
+    """Return whether a step is not done again when its run is gone on with.
+
+    A failure that was handled is not: what hangs on its `error` port has run.
+    """
+    if record.status == "failure":
+        return not unhandled(step, record)
+    return record.status == "success"
 
 
 def delivering(
@@ -150,8 +168,12 @@ def _delivers(
             return False
 
 
-def after_failure(run: Run, step: Step) -> tuple[Ending, tuple[str, ...]]:
+def after_failure(
+    run: Run, step: Step, error: Mapping[str, Json] | None = None
+) -> tuple[Ending, tuple[str, ...]]:
     """Return how a step that failed ends, and which of its ports deliver."""
+    if asks(error):
+        return Ending.FAILED, ()
     if step.on_error == "continue":
         ports = [p for p in step.ports if run.carries.get((step.id, p)) is Carries.OUTPUT]
         return Ending.CONTINUED, tuple(ports)

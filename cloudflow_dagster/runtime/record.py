@@ -9,9 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from cloudflow_dagster.flow.model import Json
+
+if TYPE_CHECKING:
+    from cloudflow_dagster.runtime.intents import CallKey, Intents, Settled
 
 Status = Literal["success", "failure", "skipped", "not_run", "canceled"]
 """How a step ended. Outside loops `not_run` is not recorded: it follows from the plan."""
@@ -209,6 +212,7 @@ class Records(Protocol):
     """
 
     run_id: str
+    intents: Intents
 
     @property
     def lineage(self) -> Sequence[Ancestor]:
@@ -235,12 +239,22 @@ class Records(Protocol):
         """Return a record that this run itself wrote."""
         ...
 
-    def write(self, key: RecordKey, record: Record, *, soon: bool = False) -> Record:
+    def of_run(self, run_id: str, key: RecordKey) -> Record | None:
+        """Return a record that a run wrote, whether this one goes on with it or not."""
+        ...
+
+    def write(
+        self, key: RecordKey, record: Record, *, soon: bool = False, settled: Settled | None = None
+    ) -> Record:
         """Store a record, and return it as stored; `soon` lets it wait a moment for others."""
         ...
 
     def flush(self) -> None:
         """Store what waits to be written."""
+        ...
+
+    def call_key(self, key: RecordKey, owner: str, round_: int = 0) -> CallKey:
+        """Return which call of the line of runs a step makes here."""
         ...
 
     def token_run(self, owner: str) -> str:

@@ -211,6 +211,8 @@ class Waits:
                 "VALUES (?, ?, ?, ?, NULL)",
                 (run, time.time(), worked, _next(connection, run)),
             )
+            # Nobody executes it, so nobody is looked for when it goes on.
+            connection.execute("UPDATE runs SET worker = NULL WHERE id = ?", (run,))
 
     def due(self, now: float, at_most: int) -> list[str]:
         """Return suspended runs that can go on and that nobody goes on with, the longest due first.

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.declare import AMBER, action
-from cloudflow_dagster.nodes.spec import ERROR_PORT, Behaviour, Carries, Port
+from cloudflow_dagster.nodes.spec import ERROR_PORT, Behaviour, Carries, Port, Repeat
 
 
 class ItemError(TypedDict):
@@ -40,6 +40,7 @@ class Collected(TypedDict):
     category="logic",
     color=AMBER,
     behaviour=Behaviour.LOOP,
+    repeat=Repeat.READ,
     secrets=False,
     output=Collected,
     outputs=(

@@ -14,7 +14,7 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.declare import AMBER, action
 from cloudflow_dagster.nodes.errors import NodeError
-from cloudflow_dagster.nodes.spec import Behaviour
+from cloudflow_dagster.nodes.spec import Behaviour, Repeat
 from cloudflow_dagster.nodes.waits import Wait
 
 LONGEST = 60.0
@@ -52,6 +52,7 @@ class Approval(TypedDict, total=False):
     category="logic",
     color=AMBER,
     behaviour=Behaviour.WAIT,
+    repeat=Repeat.READ,
     secrets=False,
     fields=False,
     check=check_wait,

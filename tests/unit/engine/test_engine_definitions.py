@@ -174,6 +174,7 @@ def test_the_repository_knows_jobs_schedules_and_sensors(flows: Flows) -> None:
     assert sorted(job.name for job in repository.get_all_jobs()) == ["f", "g"]
     assert [schedule.name for schedule in repository.schedule_defs] == ["f__cron"]
     assert sorted(sensor.name for sensor in repository.sensor_defs) == [
+        "cloudflow__dead_runs",
         "cloudflow__on_failure",
         "cloudflow__retention",
     ]

@@ -249,7 +249,7 @@ class TestUntil:
         played = stage.flow(
             {
                 "id": "a",
-                "until": {"condition": "{{ false }}", "interval": 0.02, "timeout": 0.1},
+                "until": {"condition": "{{ false }}", "interval": 0.2, "timeout": 1},
                 "retry": {"max_attempts": 5, "delay": 0, "on": ["UntilTimeout"]},
             }
         )
