@@ -113,6 +113,9 @@ def go_on(
         instance.report_run_failed(run, "What the run is a run of was not kept.")
         waits.forget(run_id)
         return None
+    # Before it counts as one that goes on: who looks for dead runs must not find the old process.
+    with records_of(project, run_id) as records:
+        records.claim(this_process())
     instance.add_run_tags(run_id, {tags.WAITS: "over", tags.IN_PROCESS: this_process()})
     report_resumed(instance, run)
     now = instance.get_run_by_id(run_id) or run
