@@ -34,7 +34,7 @@ from dagster._grpc import impl
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_shared.error import SerializableErrorInfo
 
-from cloudflow_dagster.engine import names
+from cloudflow_dagster.engine import names, tags
 
 _suspendable: contextvars.ContextVar[bool] = contextvars.ContextVar("suspendable", default=False)
 _ENDS = {
@@ -257,10 +257,13 @@ def _broken_off(
         return dg.DagsterEvent.job_canceled(
             job_context, error, message="Run failed after it was requested to be terminated."
         )
+    # Dagster's retries take an exception for a process that died, after which a flow's run goes on
+    # by itself. One that took too long, or could not begin, has failed.
+    ours = tags.FLOW in job_context.dagster_run.tags
     return dg.DagsterEvent.job_failure(
         job_context,
         "An exception was thrown during execution.",
-        failure_reason=RunFailureReason.RUN_EXCEPTION,
+        failure_reason=RunFailureReason.STEP_FAILURE if ours else RunFailureReason.RUN_EXCEPTION,
         error_info=error,
     )
 
