@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 Json: TypeAlias = Any
 """One JSON value. Its shape is checked against a schema where it enters, not by Python's types."""
@@ -143,12 +143,19 @@ class Concurrency(Part):
     those that run is canceled for it."""
 
 
+def _no_truth_value(value: object) -> object:
+    """Refuse `true`, which Python takes for 1 and JSON does not."""
+    if isinstance(value, bool):
+        raise ValueError("a truth value is not a version")  # noqa: TRY004 - pydantic's way
+    return value
+
+
 class Flow(Part):
     """A cloud automation or an architecture, as written in one file of `flows/`."""
 
     schema_: Annotated[str | None, Field(alias="$schema")] = None
     """Where editors find the JSON Schema of this format."""
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_no_truth_value)]
     """The version of the format."""
     id: Identifier | None = None
     """Unique in a project; the file's stem without it."""

@@ -31,6 +31,12 @@ def test_it_is_a_json_schema_of_2020_12() -> None:
     assert flow_schema()["$id"] == "urn:cloudflow:flow:1"
 
 
+def test_a_truth_value_is_not_a_version() -> None:
+    flow = {"version": True, "nodes": []}
+    assert not reader_takes(flow)
+    assert not Draft202012Validator(flow_schema()).is_valid(flow)
+
+
 @unhurried
 @given(flows())
 def test_it_allows_every_flow_of_the_right_shape(flow: Any) -> None:
