@@ -21,7 +21,12 @@ from cloudflow_dagster.runtime.records import RecordsError
 
 _FULL = 256 * 1024
 """Bytes below which a disk is called full: SQLite needs more for one transaction."""
-_DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
+_DATABASES = (
+    "history/runs.db",
+    "history/event_log.db",
+    "history/runs/index.db",
+    "schedules/schedules.db",
+)
 _PATIENCE = 10.0
 """Seconds that others may hold a lock."""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -66,11 +71,24 @@ def _try_out(state: Path) -> None:
             raise OSError(error.errno, error.strerror, str(folder)) from error
     for path in (state / "records.sqlite", *(state / "dagster" / name for name in _DATABASES)):
         if path.exists():
-            path.open("r+b").close()
+            _may_be_written(path)
             try:
                 _lock(path)
             except sqlite3.Error as error:
                 raise StorageError(_of_database(error, state, path)) from error
+
+
+def _may_be_written(path: Path) -> None:
+    """See whether a file can be opened, without opening it.
+
+    SQLite's locks belong to the process: closing a file that was opened beside SQLite would drop
+    those of its connections, and another process could delete the log that they write to
+    (https://sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
 def _lock(path: Path) -> None:
