@@ -68,6 +68,7 @@ class RunRemoval:
             self._remove_events(run_id)
             self._remembered.forget(run_id)
             self._remove_files(run_id)
+        self._remembered.forget_unused_plans()
         self._begun.unlink(missing_ok=True)
 
     def _remove_run(self, run_id: str) -> None:

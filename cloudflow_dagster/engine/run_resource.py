@@ -18,7 +18,6 @@ from cloudflow_dagster.engine.told import Told
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.providers import catalogue
-from cloudflow_dagster.runtime.plans import Plans
 from cloudflow_dagster.runtime.record import Ancestor, RunFacts
 from cloudflow_dagster.runtime.records import SqliteRecords, worker_in
 from cloudflow_dagster.runtime.redaction import Redactor
@@ -53,7 +52,7 @@ def run_resource(plan: Plan, project: Project, credentials: Iterable[str]) -> dg
             records.claim(this_process())
             if facts is None:
                 facts = _facts(plan, project, records, init.instance, dagster_run)
-                records.save_run(facts)
+                records.save_run(facts, plan)
             clock, parking = stops.clock_of(records.run_id), stops.parking_of(records.run_id)
             clock.worked_before = waits.worked(records.run_id)
             parking.keep = partial(_keep, waits, init.instance, records.run_id)
@@ -138,7 +137,6 @@ def _facts(
         params=start.params,
         trigger_node=start.trigger,
         event=start.event,
-        plan=Plans(project.records).keep(plan),
     )
 
 

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from pathlib import Path
 
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.runtime.database import database
+
+
+def store_plan(connection: sqlite3.Connection, plan: Plan) -> str:
+    """Store a plan, if it is not; return its name.
+
+    Args:
+        connection: In the transaction that stores the run: a plan that no run names is deleted.
+        plan: What the run is a run of.
+    """
+    text = plan.model_dump_json(exclude_defaults=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:32]
+    connection.execute("INSERT OR IGNORE INTO plans (name, plan) VALUES (?, ?)", (name, text))
+    return name
 
 
 class Plans:
@@ -18,16 +32,6 @@ class Plans:
 
     def __init__(self, path: Path) -> None:
         self._db = database(path)
-
-    def keep(self, plan: Plan) -> str:
-        """Store a plan, if it is not; return its name."""
-        text = plan.model_dump_json(exclude_defaults=True)
-        name = hashlib.sha256(text.encode()).hexdigest()[:32]
-        with self._db.read() as connection:
-            known = connection.execute("SELECT 1 FROM plans WHERE name = ?", (name,)).fetchone()
-        if known is None:
-            self._db.execute("INSERT OR IGNORE INTO plans (name, plan) VALUES (?, ?)", (name, text))
-        return name
 
     def of_run(self, run: str) -> Plan | None:
         """Return what a run is a run of; None if it is not known.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.plan import Plan
 
 if TYPE_CHECKING:
     from cloudflow_dagster.runtime.intents import CallKey, Intents, Settled
@@ -219,8 +220,8 @@ class Records(Protocol):
         """The runs that this one and its ancestors did again, the nearest first."""
         ...
 
-    def save_run(self, facts: RunFacts) -> None:
-        """Store what is fixed for this run."""
+    def save_run(self, facts: RunFacts, plan: Plan | None = None) -> None:
+        """Store what is fixed for this run, and with it what it is a run of."""
         ...
 
     def load_run(self, run_id: str | None = None) -> RunFacts | None:

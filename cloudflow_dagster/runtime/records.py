@@ -6,15 +6,17 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.runtime.database import RecordsError, database
 from cloudflow_dagster.runtime.intents import CallKey, Intents, Settled, settle
+from cloudflow_dagster.runtime.plans import store_plan
 from cloudflow_dagster.runtime.record import (
     Ancestor,
     LoopFacts,
@@ -96,11 +98,14 @@ class SqliteRecords:
 
     # Runs
 
-    def save_run(self, facts: RunFacts) -> None:
-        """Store what is fixed for this run."""
-        self._db.execute(
-            "UPDATE runs SET facts = ? WHERE n = ?", (to_text(asdict(facts)), self._run)
-        )
+    def save_run(self, facts: RunFacts, plan: Plan | None = None) -> None:
+        """Store what is fixed for this run, and with it what it is a run of."""
+        with self._db.write() as connection:
+            if plan is not None:
+                facts = replace(facts, plan=store_plan(connection, plan))
+            connection.execute(
+                "UPDATE runs SET facts = ? WHERE n = ?", (to_text(asdict(facts)), self._run)
+            )
 
     def load_run(self, run_id: str | None = None) -> RunFacts | None:
         """Return what is fixed for this run, or another one; None if nothing was stored."""

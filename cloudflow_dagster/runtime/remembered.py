@@ -84,6 +84,15 @@ class Remembered:
                     more = connection.execute(piece, names).rowcount == _PIECE
         self._db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
+    def forget_unused_plans(self) -> None:
+        """Delete what no run is a run of any more."""
+        if self._db is not None:
+            self._db.execute(
+                "DELETE FROM plans WHERE name NOT IN (SELECT json_extract(facts, '$.plan') "
+                "FROM runs WHERE json_extract(facts, '$.plan') IS NOT NULL)",
+                (),
+            )
+
     def _tables_of_runs(self) -> list[tuple[str, list[str]]]:
         """Return the tables with a column `run`, each with its key."""
         if self._db is None:

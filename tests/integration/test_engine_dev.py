@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -100,7 +101,12 @@ class Dev:
         body = json.dumps({"query": query, "variables": variables}).encode()
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(f"{self.web}/graphql", body, headers)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        try:
+            answer = urllib.request.urlopen(request, timeout=60)
+        except urllib.error.HTTPError as error:
+            # Dagster answers with this status, and in its usual form, where a resolver failed.
+            answer = error
+        with answer:
             return json.load(answer)["data"]
 
     def jobs(self) -> dict[str, str]:

@@ -36,7 +36,8 @@ WRONG = """\
     {"id": "start", "type": "trigger.manual"},
     {"id": "volumes", "type": "aws.ec2.describe_volumes",
      "config": {"VolumeIDs": ["vol-1"], "MaxResults": "{{ nodes.strat }}"}},
-    {"id": "pause", "type": "logic.wait", "config": {"seconds": 300}, "compensate": {}}
+    {"id": "pause", "type": "logic.wait", "config": {"seconds": 300},
+     "compensate": {"type": "generic.transform"}}
   ],
   "edges": [
     {"source": "start", "target": "volumes"},

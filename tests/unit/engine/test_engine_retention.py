@@ -262,7 +262,9 @@ def test_nothing_of_a_run_is_left(
 
     assert in_all_files(project.state, run_id) == []
     with closing(sqlite3.connect(project.state / "records.sqlite")) as db:
-        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_schema")]
+        tables = [
+            name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        ]
         counts = {
             t: db.execute(f"SELECT COUNT(*) FROM {t}").fetchone()[0]
             for t in tables
