@@ -67,23 +67,10 @@ def test_the_config_fields_are_those_of_the_format() -> None:
         "logic.wait": {"seconds", "until", "approval", "resume"},
         "generic.transform": {"value"},
         "generic.code": {"code", "inputs"},
-        "generic.http.request": set(
-            [
-                "method",
-                "url",
-                "query",
-                "headers",
-                "json",
-                "form",
-                "body",
-                "auth",
-                "timeout",
-                "expect",
-                "paginate",
-                "response",
-                "idempotency_header",
-            ]
-        ),
+        "generic.http.request": {
+            *("method", "url", "query", "headers", "json", "form", "body", "auth", "timeout"),
+            *("expect", "paginate", "response", "idempotency_header"),
+        },
         "flow.call": {"flow", "params", "max_depth"},
         "flow.result": {"value"},
     }
