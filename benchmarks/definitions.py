@@ -53,7 +53,7 @@ def _measure_ours(root: Path) -> list[tuple[str, float, float]]:
 
     def one_changed() -> None:
         changed.write_text(changed.read_text().replace("value 3", "another"))
-        folder.load()
+        assert folder.look()
 
     def from_plans() -> list[Any]:
         with collector_paused():
@@ -63,8 +63,11 @@ def _measure_ours(root: Path) -> list[tuple[str, float, float]]:
         _timed(f"compile {FLOWS} flows", lambda: compiled.extend(compile_project(project))),
         _timed("plans", lambda: [one.plan for one in compiled]),
         _timed("definitions from plans", from_plans),
-        _timed("all of it (`FlowFolder.load`)", folder.load),
+        _timed("what the code server does at its start", folder.look),
+        _timed("looking when nothing has changed", folder.look),
         _timed("again after one flow changed", one_changed),
+        _timed("one job, for whoever looks at it", lambda: folder.loaded("flow_7")),
+        _timed("all jobs, for a host project", lambda: FlowFolder(project).load()),
         _timed("one flow, for a process that runs it", lambda: folder.one("flow_7")),
     ]
 

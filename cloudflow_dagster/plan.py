@@ -90,6 +90,8 @@ class Plan(_Part):
     """JSON Schema of type object."""
     concurrency: Concurrency | None = None
     timeout: float | None = None
+    resumes: int = 1
+    """How often a run is gone on with by itself after its process died."""
     on_failure: str | None = None
     steps: tuple[Step, ...]
     """The steps outside loops, triggers among them, in canonical (topological) order."""

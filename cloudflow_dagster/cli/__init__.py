@@ -7,14 +7,19 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "answer": "Say whether an interrupted call was carried out, and let its run go on.",
+    "approve": "Answer an approval that a run waits for.",
     "check": "Find everything that is wrong with flows, before they run.",
     "credentials": "List the project's credentials, and try one.",
     "dev": "Start the web UI, the schedules and the simulated cloud.",
     "fmt": "Write flows in their one canonical form.",
     "init": "Make a project in an empty folder.",
     "nodes": "List, search and explain the node types of the catalogue.",
+    "resume": "Let a run go on that waits to be resumed.",
     "run": "Run a flow here and now, and show what it does.",
+    "runs": "List, show, follow, cancel and retry runs.",
     "schema": "Print the JSON Schema of the flow format.",
+    "waits": "List what runs wait for.",
 }
 
 

@@ -11,11 +11,19 @@ import click
 
 from cloudflow_dagster.cli.surroundings import give_up
 from cloudflow_dagster.nodes.registry import Registry
-from cloudflow_dagster.nodes.spec import NodeType, Port
+from cloudflow_dagster.nodes.spec import NodeType, Port, Repeat
 from cloudflow_dagster.providers import catalogue
 
 _FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 _PROVIDER = click.option("--provider", help="Only node types of this provider: aws, gcp, azure …")
+
+_REPEATS: Mapping[Repeat, str] = {
+    Repeat.READ: "it changes nothing, so it is done again.",
+    Repeat.SAFE: "it is done again, because twice is the same as once.",
+    Repeat.TOKEN: "it is done again with the same idempotency token, so that it happens once.",
+    Repeat.LOOKUP: "what it would have made is looked for, and made again if it is not there.",
+    Repeat.ASK: "the run stops and asks whether it was done, unless the config makes that certain.",
+}
 
 
 @click.group("nodes")
@@ -103,6 +111,7 @@ def _whole(t: NodeType) -> dict[str, Any]:
         "config_schema": t.config_schema,
         "output_schema": t.output_schema,
         "permissions": list(t.permissions),
+        "repeat": t.repeat,
         "documentation": t.documentation,
     }
 
@@ -130,6 +139,7 @@ def _explained(t: NodeType) -> str:
     else:
         lines += ["", "Output ports"]
     lines += [f"  {p.name.ljust(24)} {_first_sentence(p.description)}".rstrip() for p in t.outputs]
+    lines += ["", "After an interruption", f"  {t.repeat}: {_REPEATS[t.repeat]}"]
     lines += ["", "Permissions", *(f"  {p}" for p in t.permissions or ("none",))]
     lines += ["", "Example", *(f"  {line}" for line in _example(t).splitlines())]
     if t.documentation:

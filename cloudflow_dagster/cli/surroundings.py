@@ -104,6 +104,8 @@ def flow_file(project: Project, name: str) -> Path:
     """Return the file of a flow named by a path or an id; end with status 2 if there is none."""
     path = Path(name)
     if path.is_file():
+        if path.suffix != ".json" and not _text(name).lstrip("\ufeff \t\r\n").startswith("{"):
+            give_up(f"`{name}` is not a flow: a flow is a JSON file, such as flows/NAME.json.")
         return path
     by_stem = {p.stem: p for p in _flows_in(project.flows)}
     by_id = {**by_stem, **_by_written_id(project, name)}
@@ -111,9 +113,12 @@ def flow_file(project: Project, name: str) -> Path:
         return by_stem[name]
     if name in by_id:
         return by_id[name]
-    hint = did_you_mean(name, by_id) or (
+    is_path = path.suffix == ".json" or path.name != name
+    hint = did_you_mean(path.stem if is_path else name, by_id) or (
         f"The flows here are: {', '.join(sorted(by_id))}." if by_id else "flows/ holds no flow."
     )
+    if is_path:
+        give_up(f"there is no file `{name}`. {hint}")
     give_up(f"there is no flow `{name}` in {project.flows}. {hint}")
 
 

@@ -64,14 +64,19 @@ class Compiled:
 
 
 @dataclass(slots=True)
-class _Parsed:
-    """A file after the first pass."""
+class Parsed:
+    """A file after the first pass: what the incremental compiler works with."""
 
     file: str
     document: Document
     flow: Flow | None
     id: str | None
     found: Diagnostics
+
+    @property
+    def sibling(self) -> Sibling:
+        """The flow as one of its project."""
+        return Sibling(self.id or Path(self.file).stem, self.file, self.flow)
 
 
 def compile_flow(
@@ -92,9 +97,9 @@ def compile_flow(
         FlowError: Something is wrong; `diagnostics` is all of it, warnings included.
     """
     registry = registry or catalogue()
-    parsed = _given(flow) if isinstance(flow, Flow) else _parse(Path(flow), str(flow))
+    parsed = _given(flow) if isinstance(flow, Flow) else parse_file(Path(flow), str(flow))
     siblings = _siblings(project, parsed)
-    compiled = _compile(parsed, project, registry, siblings)
+    compiled = compile_parsed(parsed, project, registry, siblings)
     if compiled.plan is None:
         raise FlowError(compiled.diagnostics)
     return compiled.plan
@@ -104,8 +109,8 @@ def compile_file(
     path: str | Path, *, project: Project | None, registry: Registry | None = None
 ) -> Compiled:
     """Compile one file. Never raises: what is wrong is in the result."""
-    parsed = _parse(Path(path), str(path))
-    return _compile(parsed, project, registry or catalogue(), _siblings(project, parsed))
+    parsed = parse_file(Path(path), str(path))
+    return compile_parsed(parsed, project, registry or catalogue(), _siblings(project, parsed))
 
 
 def compile_project(project: Project, registry: Registry | None = None) -> list[Compiled]:
@@ -114,11 +119,11 @@ def compile_project(project: Project, registry: Registry | None = None) -> list[
     Whatever one of them is, the others are not harmed.
     """
     with collector_paused():
-        parsed = [_parse(path, shown_path(path)) for path in flows_in(project.flows)]
+        parsed = [parse_file(path, shown_path(path)) for path in flows_in(project.flows)]
         siblings = Siblings()
         for one in parsed:
-            siblings.add(Sibling(one.id or Path(one.file).stem, one.file, one.flow))
-        return [_compile(one, project, registry or catalogue(), siblings) for one in parsed]
+            siblings.add(one.sibling)
+        return [compile_parsed(one, project, registry or catalogue(), siblings) for one in parsed]
 
 
 @contextmanager
@@ -142,31 +147,33 @@ def shown_path(path: Path) -> str:
     return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
-def _parse(path: Path, file: str) -> _Parsed:
+def parse_file(path: Path, file: str) -> Parsed:
+    """Read and parse one file, called `file` in diagnostics."""
     found = Diagnostics()
     document = read_document(path, file, found)
     flow = parse_flow(document, found)
     id = flow_id(flow, file, found) if flow is not None else None
-    return _Parsed(file, document, flow, id, found)
+    return Parsed(file, document, flow, id, found)
 
 
-def _given(flow: Flow) -> _Parsed:
+def _given(flow: Flow) -> Parsed:
     """Take a flow that is in no file; its diagnostics have no lines."""
     file = f"{flow.id or 'flow'}.json"
-    return _Parsed(file, Document(file, ""), flow, flow.id or "flow", Diagnostics())
+    return Parsed(file, Document(file, ""), flow, flow.id or "flow", Diagnostics())
 
 
-def _siblings(project: Project | None, parsed: _Parsed) -> Siblings | None:
+def _siblings(project: Project | None, parsed: Parsed) -> Siblings | None:
     if project is None:
         return None
     siblings = Siblings(project.flows)
-    siblings.add(Sibling(parsed.id or Path(parsed.file).stem, parsed.file, parsed.flow))
+    siblings.add(parsed.sibling)
     return siblings
 
 
-def _compile(
-    parsed: _Parsed, project: Project | None, registry: Registry, siblings: Siblings | None
+def compile_parsed(
+    parsed: Parsed, project: Project | None, registry: Registry, siblings: Siblings | None
 ) -> Compiled:
+    """Resolve and check what was parsed. Takes over the diagnostics of `parsed`."""
     checked: Subject | None = None
     if parsed.flow is not None:
         graph = resolve_flow(parsed.flow, id=parsed.id, file=parsed.file, registry=registry)

@@ -30,6 +30,7 @@ def plan_flow(graph: Graph, texts: Iterable[Text]) -> Plan:
         params=flow.params or {"type": "object", "properties": {}},
         concurrency=flow.concurrency,
         timeout=flow.timeout,
+        resumes=flow.resumes,
         on_failure=flow.on_failure,
         steps=steps.outside_loops(),
         calls=tuple(sorted(set(_calls(graph)))),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,9 +38,10 @@ class Siblings:
         """Make a flow known. Of several with one id the first counts."""
         self._by_id.setdefault(sibling.id, sibling)
         self._files.setdefault(sibling.id, []).append(sibling.file)
-        self._read_already.add(real_path(Path(sibling.file)))
+        if self.folder is not None:
+            self._read_already.add(real_path(Path(sibling.file)))
 
-    def files_of(self, id: str) -> list[str]:
+    def files_of(self, id: str) -> Sequence[str]:
         """Return the files, of those that are known already, whose flow has this id."""
         return self._files.get(id, [])
 
@@ -66,6 +67,15 @@ class Siblings:
         for path in paths:
             if path.is_file() and real_path(path) not in self._read_already:
                 self.add(read_sibling(path))
+
+
+def as_others_see(flow: Flow) -> Flow:
+    """Return of a flow what checks of other flows look at: its params, its calls, `on_failure`.
+
+    A project of a thousand flows is kept in memory by what this leaves.
+    """
+    calls = tuple(node for node in flow.nodes if node.type == "flow.call")
+    return Flow(version=1, id=flow.id, params=flow.params, nodes=calls, on_failure=flow.on_failure)
 
 
 def read_sibling(path: Path) -> Sibling:

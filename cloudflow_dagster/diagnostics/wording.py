@@ -28,6 +28,12 @@ def shortened(text: str, longest: int = _LONGEST) -> str:
     return printable(" ".join(text.split()) if "\n" in text else text)
 
 
+def sentence(text: str) -> str:
+    """Return a message of whatever origin as a sentence that another one can follow."""
+    text = text.rstrip()
+    return text if not text or text[-1] in ".!?…:" else f"{text}."
+
+
 def shown(value: Any) -> str:
     """Return a JSON value as a message quotes it: `"prod"`, `3`, `an object`, `a list`."""
     match value:

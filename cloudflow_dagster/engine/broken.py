@@ -10,13 +10,16 @@ import dagster as dg
 from dagster import OpExecutionContext
 
 from cloudflow_dagster.compiler.pipeline import Compiled
-from cloudflow_dagster.diagnostics.model import Diagnostic
+from cloudflow_dagster.diagnostics.model import Diagnostic, Severity
 from cloudflow_dagster.diagnostics.render import as_text
+from cloudflow_dagster.diagnostics.wording import shortened
 from cloudflow_dagster.engine import tags
 from cloudflow_dagster.engine.executor import thread_executor
 from cloudflow_dagster.engine.jobs import as_job
+from cloudflow_dagster.engine.told import NodeFailed
 
 _MOST = 50
+_LONGEST_LINE = 200
 
 
 def broken_job(name: str, compiled: Compiled) -> dg.JobDefinition:
@@ -25,16 +28,13 @@ def broken_job(name: str, compiled: Compiled) -> dg.JobDefinition:
 
     def say(context: OpExecutionContext, inputs: object) -> None:
         del context, inputs
-        raise dg.Failure(
-            description=f"`{compiled.file}` cannot run until it is put right.\n\n{text}",
-            allow_retries=False,
-        )
+        raise NodeFailed(f"`{compiled.file}` cannot run until it is put right.\n\n{text}")
 
     op = dg.OpDefinition(
         name=f"{name}__broken",
         compute_fn=say,
         outs={},
-        description=f"```\n{text}\n```",
+        description=f"{first_line(compiled)}\n\n```\n{text}\n```",
         tags={"dagster/kind/broken": ""},
     )
     graph = dg.GraphDefinition(
@@ -60,9 +60,19 @@ def _description(compiled: Compiled) -> str:
     if more > 0:
         shown.append(f"- … and {more} more: `cloudflow check {compiled.file}`")
     return (
-        f"**This flow is broken.** `{compiled.file}` is loaded again as soon as it is saved.\n\n"
-        + "\n".join(shown)
+        f"Broken: {first_line(compiled)}\n\n"
+        f"`{compiled.file}` is loaded again as soon as it is saved.\n\n" + "\n".join(shown)
     )
+
+
+def first_line(compiled: Compiled) -> str:
+    """Return the first of what is wrong with a flow, errors before warnings, on one line."""
+    found = sorted(compiled.diagnostics, key=lambda d: d.severity is not Severity.ERROR)
+    if not found:
+        return f"`{compiled.file}` cannot be compiled."
+    first = found[0]
+    place = f"{compiled.file}:{first.line or 1}:{first.column or 1}"
+    return shortened(f"{place} {first.code} {first.message}", _LONGEST_LINE)
 
 
 def _line(found: Diagnostic) -> str:

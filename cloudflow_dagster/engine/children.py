@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,12 @@ from cloudflow_dagster.engine import tags
 from cloudflow_dagster.engine.calls import Caller, waiting_for, written
 from cloudflow_dagster.engine.params import ParamsError, checked_params
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.nodes.call import CallLog
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
-from cloudflow_dagster.runtime.run import Run
+from cloudflow_dagster.runtime.plans import Plans
+from cloudflow_dagster.runtime.run import ChildWaits, Run
 
 
 @dataclass(frozen=True)
@@ -32,13 +35,16 @@ class DagsterChildRuns:
     instance: dg.DagsterInstance
     parent: dg.DagsterRun
 
-    def run_flow(self, flow: str, params: Json, max_depth: int | None, parent: Run) -> Json:
+    def run_flow(
+        self, flow: str, params: Json, max_depth: int | None, parent: Run, *, log: CallLog
+    ) -> Json:
         """Run a flow to its end and return its result.
 
         Raises:
             NodeError: There is no such flow, it is broken, the params do not fit, it reaches itself
                 too often, or its run failed.
             Canceled: The run that waits was told to stop.
+            ChildWaits: It is suspended.
         """
         # A job has this as a part, so it cannot import at the top what makes jobs.
         from cloudflow_dagster.engine.flow_runs import FlowRun, run_to_end  # noqa: PLC0415
@@ -47,6 +53,7 @@ class DagsterChildRuns:
         _check_depth(flow, [caller.flow for caller in chain], max_depth)
         loaded = self._load(flow)
         _check_params(loaded.plan, params)
+        began = time.monotonic()
         summary = run_to_end(
             self.project,
             self.instance,
@@ -59,13 +66,42 @@ class DagsterChildRuns:
                     tags.CALL_CHAIN: written(chain),
                 },
                 parent=self.parent.run_id,
+                on_start=lambda run: log.info(f"Runs the flow `{flow}`: run {run.run_id}."),
             ),
+        )
+        log.info(
+            f"The run {summary['run_id']} of `{flow}`: {summary['status']} after "
+            f"{time.monotonic() - began:.2f} s."
         )
         if parent.stop.is_set():
             raise Canceled
-        if summary["status"] != "success":
-            raise _failed(flow, summary)
-        return summary["result"]
+        if summary["status"] == "waiting":
+            raise ChildWaits(summary["run_id"])
+        return _result(flow, summary)
+
+    def has_ended(self, run: str) -> bool:
+        """Return whether a child run that was suspended has ended, or is gone."""
+        child = self.instance.get_run_by_id(run)
+        return child is None or child.is_finished
+
+    def result_of(self, flow: str, run: str) -> Json:
+        """Return the result of a child run that has ended.
+
+        Raises:
+            NodeError: It failed, was canceled, or is gone.
+        """
+        from cloudflow_dagster.engine.flow_runs import summary_of  # noqa: PLC0415 - as above
+
+        plan = Plans(self.project.records).of_run(run)
+        if plan is None or self.instance.get_run_by_id(run) is None:
+            raise NodeError("ChildGone", f"The run {run} of `{flow}` was deleted.", transient=False)
+        return _result(flow, summary_of(self.project, self.instance, plan, run))
+
+    def cancel(self, run: str) -> None:
+        """Cancel a child run that is suspended."""
+        child = self.instance.get_run_by_id(run)
+        if child is not None and child.status is dg.DagsterRunStatus.SUSPENDED:
+            self.instance.report_run_canceled(child, message="The run that waits for it has ended.")
 
     def _load(self, flow: str) -> Any:
         from cloudflow_dagster.engine.folder import FlowFolder, UnknownFlowError  # noqa: PLC0415
@@ -108,6 +144,12 @@ def _check_params(plan: Plan, params: Json) -> None:
         checked_params(plan, params or {})
     except ParamsError as error:
         raise NodeError("InvalidParams", str(error), transient=False) from None
+
+
+def _result(flow: str, summary: Mapping[str, Any]) -> Json:
+    if summary["status"] != "success":
+        raise _failed(flow, summary)
+    return summary["result"]
 
 
 def _failed(flow: str, summary: Mapping[str, Any]) -> NodeError:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cloudflow_dagster.engine.definitions import repository_of
+from cloudflow_dagster.engine.definitions import FlowsData, repository_of
 from cloudflow_dagster.engine.folder import FlowFolder
 from cloudflow_dagster.project import find_project
 
 folder = FlowFolder(find_project(Path.cwd()))
-repository = repository_of(folder)
+data = FlowsData(folder)
+repository = repository_of(data)

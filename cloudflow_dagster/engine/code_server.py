@@ -1,9 +1,9 @@
 """A code server that sees flows come, change and go.
 
 Dagster's own server loads its definitions once; a reload means another process and takes seconds.
-This one looks at `flows/` twice a second, builds what changed, and puts it in the place of what it
-served; with it goes a new server id, which Dagster's web server and daemon look for every second.
-Checked on Dagster 1.13.27, whose server does the same for the state of components
+This one looks at `flows/` twice a second, compiles what changed, and puts it in the place of what
+it served; with it goes a new server id, which Dagster's web server and daemon look for every
+second. Checked on Dagster 1.13.27, whose server does the same for the state of components
 (`ReloadCodeWithState`).
 
 Usage: `python -m cloudflow_dagster.engine.code_server --socket PATH`, in the project's folder, with
@@ -24,78 +24,109 @@ from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
+from dagster._core.remote_origin import RemoteRepositoryOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.utils import FuturesAwareThreadPoolExecutor
 from dagster._grpc.__generated__ import dagster_api_pb2
 from dagster._grpc.server import DagsterApiServer, DagsterGrpcServer
+from dagster._grpc.types import ExecutionPlanSnapshotArgs
+from dagster._record import copy as with_fields  # pyright: ignore[reportUnknownVariableType]
+from dagster._serdes import deserialize_value, serialize_value
 from dagster._utils.interrupts import setup_interrupt_handlers
 
-from cloudflow_dagster.diagnostics import FlowError
-from cloudflow_dagster.engine.definitions import repository_of
-from cloudflow_dagster.engine.folder import FlowFolder
+from cloudflow_dagster.engine.definitions import FlowsData, repository_of
+from cloudflow_dagster.engine.folder import UnknownFlowError
 from cloudflow_dagster.engine.origins import LOCATION, REPOSITORY
-from cloudflow_dagster.flow.files import flows_in
-from cloudflow_dagster.project import Project, find_project
-from cloudflow_dagster.project.project import FILE_NAME
+from cloudflow_dagster.engine.resuming import Resumer
+from cloudflow_dagster.engine.served import Served
 
 _LOOK = 0.5
+_SPARE = 0.05
+"""Seconds in each of these in which snapshots are made that nobody has asked for yet."""
 _RUNS_END = 12.0
 """Seconds that runs have to end when the server is stopped."""
+BROKEN = "Broken: "
+"""Begins a line of the log for a flow that has become broken."""
 _log = logging.getLogger("cloudflow")
-
-Seen = frozenset[tuple[str, int, int, int]]
 
 
 class FlowServer(DagsterApiServer):
     """Serves a project's flows as they are now.
 
     Args:
-        folder: The flows, as the code location has loaded them.
+        data: The flows, as the code location has loaded them.
         more: What Dagster's server wants.
     """
 
-    def __init__(self, folder: FlowFolder, **more: Any) -> None:
-        self._folder = folder
-        self._rebuilding = threading.Lock()
-        self._served = what_lies_in(folder.project)
+    def __init__(self, data: FlowsData, **more: Any) -> None:
+        self._served = Served(data)
+        self._looking = threading.Lock()
         # Dagster's types for it are partly unknown.
         cast("Any", super()).__init__(**more)
+        self._broken: dict[str, str] = {}
+        self._tell_broken()
 
-    def look(self) -> bool:
+    def look(self, *, always: bool = False) -> bool:
         """Serve what the folder holds now, if it is not what is served; return whether it was."""
-        with self._rebuilding:
-            seen = what_lies_in(self._folder.project)
-            if seen == self._served:
+        with self._looking:
+            if not self._served.look(always=always):
                 return False
-            self._rebuild(seen)
+            if self._loaded_repositories is not None:
+                repository = repository_of(self._served.data)
+                self._loaded_repositories.update_repo_defs({REPOSITORY: repository})
+            self._server_id = str(uuid.uuid4())
+            self._tell_broken()
             return True
 
-    def _rebuild(self, seen: Seen) -> None:
-        started = time.monotonic()
-        before, self._served = self._served, seen
-        try:
-            if any(Path(changed[0]).name == FILE_NAME for changed in before ^ seen):
-                # What a job knows of its project is in it, so all are built anew.
-                self._folder = FlowFolder(find_project(self._folder.project.root))
-            repository = repository_of(self._folder)
-            repository.load_all_definitions()
-        except FlowError as error:
-            _log.error("The project file cannot be used, so all stays as it is:\n%s", error)
-            return
-        except Exception:
-            _log.exception("The flows could not be loaded, so all stays as it is.")
-            return
-        if self._loaded_repositories is not None:
-            self._loaded_repositories.update_repo_defs({REPOSITORY: repository})
-        self._server_id = str(uuid.uuid4())
-        _log.info("Loaded the flows anew in %.2f s.", time.monotonic() - started)
+    def fill(self) -> None:
+        """Make some of what nobody has asked for yet; tell once all of it is there."""
+        with self._looking:
+            if self._served.listing.fill(_SPARE):
+                self._server_id = str(uuid.uuid4())
+
+    def look_or_fill(self) -> None:
+        """Look; where nothing has changed, make some of what nobody has asked for yet."""
+        if not self.look():
+            self.fill()
+
+    def _tell_broken(self) -> None:
+        """Write a line for each flow that is broken now and was not, or was in another way."""
+        before, self._broken = self._broken, self._served.data.folder.broken()
+        for name, line in self._broken.items():
+            if before.get(name) != line:
+                _log.warning("%s%s", BROKEN, line)
+
+    def _get_serialized_external_repository_data(
+        self, request: dagster_api_pb2.ExternalRepositoryRequest
+    ) -> str:
+        """Tell of all flows; with their snapshots (other clients than ours) as Dagster does."""
+        if not request.defer_snapshots:
+            return super()._get_serialized_external_repository_data(request)
+        origin = request.serialized_repository_python_origin
+        deserialize_value(origin, RemoteRepositoryOrigin)
+        return self._served.listing.written(self._served.data.content)
+
+    def ExecutionPlanSnapshot(  # noqa: N802 - the name of the remote call
+        self, request: dagster_api_pb2.ExecutionPlanSnapshotRequest, _context: Any
+    ) -> dagster_api_pb2.ExecutionPlanSnapshotReply:
+        """Say what a run would do, under the true id of the job's snapshot."""
+        args = deserialize_value(
+            request.serialized_execution_plan_snapshot_args, ExecutionPlanSnapshotArgs
+        )
+        with suppress(UnknownFlowError):
+            # Else Dagster's own words for it.
+            id = self._served.listing.make(args.job_origin.job_name)
+            args = with_fields(args, job_snapshot_id=id)
+        mended = dagster_api_pb2.ExecutionPlanSnapshotRequest(
+            serialized_execution_plan_snapshot_args=serialize_value(args)
+        )
+        return super().ExecutionPlanSnapshot(mended, _context)
 
     def ReloadCode(  # noqa: N802 - the name of the remote call
         self, _request: dagster_api_pb2.ReloadCodeRequest, _context: Any
     ) -> dagster_api_pb2.ReloadCodeReply:
         """Load the flows anew: somebody pressed "Reload" in Dagster's pages."""
-        with self._rebuilding:
-            self._rebuild(what_lies_in(self._folder.project))
+        self.look(always=True)
         return dagster_api_pb2.ReloadCodeReply()
 
     def cleanup(self) -> None:
@@ -126,30 +157,17 @@ class FlowServer(DagsterApiServer):
         return run if run and not run.is_finished else None
 
 
-def what_lies_in(project: Project) -> Seen:
-    """Return names, times and sizes of all that the definitions are made from."""
-    files = [*flows_in(project.flows), project.root / FILE_NAME]
-    seen: set[tuple[str, int, int, int]] = set()
-    for path in files:
-        try:
-            status = path.stat()
-        except OSError:
-            continue
-        seen.add((str(path), status.st_mtime_ns, status.st_size, status.st_ino))
-    return frozenset(seen)
-
-
 def serve(socket: Path) -> None:
     """Serve the project of the current directory until told to stop."""
     setup_interrupt_handlers()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     _log.setLevel(logging.INFO)
-    from cloudflow_dagster.engine.code_location import folder  # noqa: PLC0415 - reads the project
+    from cloudflow_dagster.engine.code_location import data  # noqa: PLC0415 - reads the project
 
     stopped = threading.Event()
     threads = FuturesAwareThreadPoolExecutor()
     server = FlowServer(
-        folder,
+        data,
         server_termination_event=stopped,
         logger=_log,
         server_threadpool_executor=threads,
@@ -169,14 +187,23 @@ def serve(socket: Path) -> None:
         threadpool_executor=threads,
         socket=str(socket),
     )
-    threading.Thread(target=_watch, args=(server.look, stopped), daemon=True).start()
-    with suppress(KeyboardInterrupt):
-        listening.serve()
+    threading.Thread(target=_watch, args=(server.look_or_fill, stopped), daemon=True).start()
+    with dg.DagsterInstance.get() as instance:
+        resumer = Resumer(data.folder.project, instance)
+        threading.Thread(target=_watch, args=(resumer.look, stopped), daemon=True).start()
+        try:
+            with suppress(KeyboardInterrupt):
+                listening.serve()
+        finally:
+            resumer.stop()
 
 
-def _watch(look: Callable[[], bool], ended: threading.Event) -> None:
+def _watch(look: Callable[[], object], ended: threading.Event) -> None:
     while not ended.wait(_LOOK):
-        look()
+        try:
+            look()
+        except Exception:
+            _log.exception("A look at what has changed failed; the next one comes.")
 
 
 def main() -> None:

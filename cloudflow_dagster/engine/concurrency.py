@@ -32,6 +32,7 @@ UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.SUSPENDED,
     dg.DagsterRunStatus.CANCELING,
 ]
 
@@ -169,7 +170,9 @@ def _holders(
 def _found_dead(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Report a run whose process was killed as failed, or it would hold its place forever."""
     mark = run.tags.get(tags.IN_PROCESS)
-    if mark is None or not process_is_gone(mark):
+    if run.status is dg.DagsterRunStatus.SUSPENDED:
+        return False
+    if not mark or not process_is_gone(mark):
         return False
     instance.report_run_failed(run, "The process that executed the run is gone.")
     return True
@@ -179,7 +182,9 @@ def _make_room(instance: dg.DagsterInstance, rule: Rule, holders: list[dg.Dagste
     ending = [run for run in holders if run.status is dg.DagsterRunStatus.CANCELING]
     too_many = len(holders) - len(ending) - rule.limit + 1
     for run in [run for run in holders if run not in ending][:too_many]:
-        if tags.IN_PROCESS in run.tags:
+        if run.status is dg.DagsterRunStatus.SUSPENDED:
+            instance.report_run_canceled(run, message="A newer run of the flow takes its place.")
+        elif run.tags.get(tags.IN_PROCESS):
             instance.report_run_canceling(run, message="A newer run of the flow takes its place.")
         else:
             instance.run_launcher.terminate(run.run_id)

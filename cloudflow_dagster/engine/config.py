@@ -1,20 +1,39 @@
 """A flow's params as typed Dagster config: what the Launchpad shows, completes and checks.
 
 Dagster's config knows fewer constraints than JSON Schema. What it cannot say (patterns, ranges,
-alternatives) is checked when the run starts, against the schema itself.
+alternatives) stands in a field's description and is checked against the schema itself: before the
+run is made what was given, when it starts what the trigger gave.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
 import dagster as dg
 
+from cloudflow_dagster.diagnostics.wording import sentence
 from cloudflow_dagster.flow.model import Json
 
 Schema = Mapping[str, Any]
 
+_LIMITS: Mapping[str, str] = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "more than {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "less than {}",
+    "multipleOf": "a multiple of {}",
+    "minLength": "at least {} characters",
+    "maxLength": "at most {} characters",
+    "pattern": "of the form `{}`",
+    "format": "format {}",
+    "minItems": "at least {} items",
+    "maxItems": "at most {} items",
+    "minProperties": "at least {} members",
+    "maxProperties": "at most {} members",
+}
+"""Keywords of JSON Schema that Dagster's types do not know, in words."""
 _SCALARS: Mapping[str, type] = {"string": str, "integer": int, "number": float, "boolean": bool}
 
 
@@ -74,10 +93,28 @@ def _fields(name: str, schema: Schema) -> dict[str, dg.Field]:
 def _field(name: str, schema: Json, *, required: bool) -> dg.Field:
     kind = _kind(name, schema)
     described = _object(schema)
-    about = described.get("description") or described.get("title")
+    about = _about(described)
     if "default" in described:
         return dg.Field(kind, default_value=described["default"], description=about)
     return dg.Field(kind, is_required=required, description=about)
+
+
+def _about(schema: Schema) -> str | None:
+    """Return what a param is for, and the limits that Dagster's types do not show."""
+    said = schema.get("description") or schema.get("title")
+    limits = [form.format(schema[name]) for name, form in _LIMITS.items() if name in schema]
+    if "const" in schema:
+        limits.append(f"always {json.dumps(schema['const'])}")
+    values = schema.get("enum", ())
+    if not all(isinstance(value, str) for value in values):
+        limits.append(f"one of {', '.join(json.dumps(value) for value in values)}")
+    if schema.get("uniqueItems"):
+        limits.append("no item twice")
+    if not limits:
+        return said
+    limit = ", ".join(limits)
+    limit = f"{limit[0].upper()}{limit[1:]}."
+    return f"{sentence(said)} {limit}" if said else limit
 
 
 def _object(schema: Json) -> Schema:

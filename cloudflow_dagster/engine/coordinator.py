@@ -14,6 +14,7 @@ from dagster._core.run_coordinator import SubmitRunContext
 from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
 from dagster._serdes import ConfigurableClassData
 
+from cloudflow_dagster.engine import tags
 from cloudflow_dagster.engine.concurrency import (
     Verdict,
     ask_for_place,
@@ -56,6 +57,9 @@ class FlowRunCoordinator(dg.QueuedRunCoordinator):
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
         """Launch a run, queue it, or cancel it because it is to be skipped."""
         run = context.dagster_run
+        if run.tags.get(tags.IN_PROCESS):
+            # Copied from the run that this one does again. Tags can be emptied, not taken away.
+            self._instance.add_run_tags(run.run_id, {tags.IN_PROCESS: ""})
         rule = rule_of(run)
         if rule is None or run.status is not dg.DagsterRunStatus.NOT_STARTED:
             return self._launch(context)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
 
+from cloudflow_dagster.engine.dead_runs import dead_runs_sensor
 from cloudflow_dagster.engine.failure import failure_sensor
-from cloudflow_dagster.engine.folder import FlowFolder, LoadedFlow
+from cloudflow_dagster.engine.folder import FlowFolder, Listed, UnknownFlowError
 from cloudflow_dagster.engine.names import flow_of_job
 from cloudflow_dagster.engine.origins import REPOSITORY
+from cloudflow_dagster.engine.retention_sensor import retention_sensor
 from cloudflow_dagster.engine.schedules import schedules_for
 from cloudflow_dagster.project import Project, find_project
 
@@ -35,8 +38,10 @@ def build_definitions(flows: str | Path | Project = "flows") -> dg.Definitions:
         FlowError: The project's `cloudflow.yaml` cannot be used.
     """
     project = flows if isinstance(flows, Project) else project_of(Path(flows))
-    content = Content.of(FlowFolder(project))
-    return dg.Definitions(jobs=content.jobs, schedules=content.schedules, sensors=content.sensors)
+    folder = FlowFolder(project)
+    jobs = [flow.job for flow in folder.load()]
+    content = Content.of(folder)
+    return dg.Definitions(jobs=jobs, schedules=content.schedules, sensors=content.sensors)
 
 
 def project_of(path: Path) -> Project:
@@ -44,63 +49,129 @@ def project_of(path: Path) -> Project:
     return find_project(path.absolute().parent if path.name == "flows" else path)
 
 
+def load_job(project: Project, job: str) -> dg.JobDefinition:
+    """Return one job of a project; the other flows are neither compiled nor built for it.
+
+    About 20 ms in a process that has compiled a flow with the same node types before, also among a
+    thousand flows. Only a job that stands for a broken flow may need all of them, because its name
+    may depend on which others there are.
+
+    Args:
+        project: The project.
+        job: The job's name.
+
+    Raises:
+        UnknownFlowError: There is no such flow; the message suggests one.
+    """
+    return job_in(FlowFolder(project), job)
+
+
+def job_in(folder: FlowFolder, job: str) -> dg.JobDefinition:
+    """Return one job of a folder, as above."""
+    if not folder.looked:
+        with suppress(UnknownFlowError):
+            alone = folder.one(flow_of_job(job)).job
+            if alone.name == job:
+                return alone
+    if job in folder.listed:
+        return folder.loaded(job).job
+    # Says what is there.
+    alone = folder.one(flow_of_job(job)).job
+    raise UnknownFlowError(f"There is no job `{job}`, but one `{alone.name}`.")
+
+
 @dataclass(frozen=True)
 class Content:
-    """What a project's flows become."""
+    """What a project's flows become beside jobs.
 
-    jobs: Sequence[dg.JobDefinition]
-    schedules: Sequence[dg.ScheduleDefinition]
+    Attributes:
+        listed: The flows by the names of their jobs.
+        by_job: The schedules of each flow that has any, and what they were made from.
+        sensors: What starts `on_failure` flows, and what keeps to `settings.retention`.
+    """
+
+    listed: Mapping[str, Listed]
+    by_job: Mapping[str, tuple[Listed, Sequence[dg.ScheduleDefinition]]]
     sensors: Sequence[dg.SensorDefinition]
 
     @classmethod
-    def of(cls, folder: FlowFolder) -> Content:
-        """Compile all flows."""
-        loaded = folder.load()
-        return cls(
-            jobs=[flow.job for flow in loaded],
-            schedules=[s for flow in loaded for s in _schedules(flow, folder.project)],
-            sensors=[failure_sensor(loaded, folder.project)],
-        )
+    def of(cls, folder: FlowFolder, before: Content | None = None) -> Content:
+        """Make it; the schedules of flows that did not change are those of before."""
+        by_job: dict[str, tuple[Listed, Sequence[dg.ScheduleDefinition]]] = {}
+        for job, listed in folder.listed.items():
+            kept = before.by_job.get(job) if before else None
+            if kept is not None and kept[0] is listed:
+                by_job[job] = kept
+            elif listed.scheduled is not None:
+                made = schedules_for(listed.scheduled, job, folder.project.variables)
+                by_job[job] = (listed, list(made))
+        sensors = [
+            failure_sensor(folder),
+            dead_runs_sensor(folder.project),
+            retention_sensor(folder.project),
+        ]
+        return cls(folder.listed, by_job, sensors)
 
+    def changed_since(self, before: Content) -> list[str]:
+        """Return the names of the jobs that are new or others than before."""
+        return [job for job, flow in self.listed.items() if before.listed.get(job) is not flow]
 
-def _schedules(flow: LoadedFlow, project: Project) -> list[dg.ScheduleDefinition]:
-    if flow.plan is None:
-        return []
-    return list(schedules_for(flow.plan, flow.job, project.variables))
+    @property
+    def schedules(self) -> list[dg.ScheduleDefinition]:
+        """All schedules."""
+        return [schedule for _, schedules in self.by_job.values() for schedule in schedules]
 
 
 class FlowsData(dg.RepositoryData):
-    """The same for Dagster's servers, which ask for one job by name in a process that runs it.
+    """The same for Dagster's servers: a job is built when it is asked for.
 
-    Then only that flow is read and built.
+    In a process that runs one job, the other flows are not even read.
+
+    Args:
+        folder: The flows.
+        before: What this is going to replace.
     """
 
-    def __init__(self, folder: FlowFolder) -> None:
-        self._folder = folder
+    def __init__(self, folder: FlowFolder, before: FlowsData | None = None) -> None:
+        self.folder = folder
+        # Of another folder (the project has changed) nothing can be kept.
+        self._before = before.content if before and before.folder is folder else None
 
     @cached_property
-    def _content(self) -> Content:
-        return Content.of(self._folder)
+    def content(self) -> Content:
+        """What the flows were when this was made."""
+        made = Content.of(self.folder, self._before)
+        self._before = None
+        return made
+
+    def load_all_definitions(self) -> None:
+        """Find out what there is. Jobs are built safely whichever thread asks for one."""
+        self.folder.look()
+        _ = self.content
+
+    def get_job_names(self) -> Sequence[str]:
+        """Return the names of all jobs; none is built for it."""
+        return list(self.content.listed)
+
+    def has_job(self, job_name: str) -> bool:
+        """Return whether there is a job of that name."""
+        return job_name in self.content.listed
 
     def get_all_jobs(self) -> Sequence[dg.JobDefinition]:
         """Return the jobs of all flows."""
-        return self._content.jobs
+        return [flow.job for flow in self.folder.load()]
 
     def get_all_schedules(self) -> Sequence[dg.ScheduleDefinition]:
         """Return the schedules of all flows."""
-        return self._content.schedules
+        return self.content.schedules
 
     def get_all_sensors(self) -> Sequence[dg.SensorDefinition]:
         """Return the sensors of all flows."""
-        return self._content.sensors
+        return self.content.sensors
 
     def get_job(self, job_name: str) -> dg.JobDefinition:
-        """Return one job; the other flows are not built for it."""
-        if "_content" not in self.__dict__:
-            job = self._folder.one(flow_of_job(job_name)).job
-            if job.name == job_name:
-                return job
-        return super().get_job(job_name)
+        """Return one job; the other flows are not built for it if it can be helped."""
+        return job_in(self.folder, job_name)
 
     def get_top_level_resources(self) -> Mapping[str, dg.ResourceDefinition]:
         """Return nothing: each job brings its own."""
@@ -111,6 +182,6 @@ class FlowsData(dg.RepositoryData):
         return {}
 
 
-def repository_of(folder: FlowFolder) -> dg.RepositoryDefinition:
+def repository_of(data: FlowsData) -> dg.RepositoryDefinition:
     """Return what Dagster's servers load and replace as a whole."""
-    return dg.RepositoryDefinition(REPOSITORY, repository_data=FlowsData(folder))
+    return dg.RepositoryDefinition(REPOSITORY, repository_data=data)

@@ -15,6 +15,7 @@ import secrets
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -24,7 +25,7 @@ from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -43,15 +44,18 @@ from cloudflow_dagster.simulator import (
 LOCATION = "cloudflow"
 """As in `origins.py`, which would import Dagster."""
 
+_CODE_SERVER = "code server"
+_BROKEN = " Broken: "
+"""As the code server's log has it; importing that module would import Dagster."""
 _PATIENCE = 20.0
 """Seconds that a process has to end; the code server cancels its runs meanwhile."""
 _START = 180.0
 """Seconds until something must answer."""
 _COULD_NOT = 2
-_WEB = (
-    "import sys; from dagster_webserver.cli import main; sys.argv[0] = 'dagster-webserver'; main()"
-)
-_DAEMON = "import sys; from dagster._daemon.cli import main; sys.argv[0] = 'dagster-daemon'; main()"
+_SIMULATOR = "simulated cloud"
+_PARTS = "import sys; from cloudflow_dagster.engine import flows_location; "
+_WEB = f"{_PARTS} sys.argv[0] = 'dagster-webserver'; flows_location.web_server()"
+_DAEMON = f"{_PARTS} sys.argv[0] = 'dagster-daemon'; flows_location.daemon()"
 
 
 class DevError(Exception):
@@ -100,6 +104,7 @@ class _Running:
     port: int
     children: list[Child] = field(default_factory=list[Child])
     simulated_aws: str | None = None
+    _warm: Child | None = None
 
     @property
     def web(self) -> str:
@@ -124,13 +129,42 @@ class _Running:
         else:
             self.simulated_aws = os.environ.get(ENVIRONMENT_VARIABLE)
         python = [sys.executable]
+        self._warm_up(Path(environment["DAGSTER_HOME"]), environment)
         module = "cloudflow_dagster.engine.code_server"
-        self._start("code server", [*python, "-m", module, "--socket", str(code)], environment)
+        self._start(_CODE_SERVER, [*python, "-m", module, "--socket", str(code)], environment)
         page = ["-h", self.host, "-p", str(self.port), "-w", str(workspace)]
         self._start("web server", [*python, "-c", _WEB, *page], environment)
         self._wait(told, lambda: _accepts(code))
-        self._start("daemon", [*python, "-c", _DAEMON, "run", "-w", str(workspace)], environment)
+        # At `info` it writes lines every few seconds although nothing happens.
+        quiet = ["run", "-w", str(workspace), "--log-level", "warning"]
+        self._start("daemon", [*python, "-c", _DAEMON, *quiet], environment)
         self._wait(told, lambda: _shows_flows(self.web))
+
+    def _warm_up(self, home: Path, environment: dict[str, str]) -> None:
+        """Start what runs are forked from, unless the instance has another launcher.
+
+        It may end by itself: then the next launch starts another.
+        """
+        settings = (home / "dagster.yaml").read_text("utf-8", errors="replace")
+        if sys.platform != "linux" or "cloudflow_dagster.engine.launcher" not in settings:
+            return
+        command = [sys.executable, "-m", "cloudflow_dagster.engine.warm.zygote", "--cancels"]
+        code = ["--module", "cloudflow_dagster.engine.code_location"]
+        self._start("warm process", [*command, "--home", str(home), *code], environment)
+        self._warm = self.children.pop()
+
+    def _cool_down(self) -> None:
+        """Stop that, and cancel the runs that it has not launched itself."""
+        if self._warm is None:
+            return
+        processes.stop([self._warm], _PATIENCE)
+        home = self.project.state / "dagster"
+        if any((home / "run_workers").glob("*.json")):
+            command = [sys.executable, "-m", "cloudflow_dagster.engine.warm.cancel"]
+            with suppress(subprocess.TimeoutExpired):
+                subprocess.run(  # noqa: S603 - the command is ours
+                    [*command, "--home", str(home)], check=False, timeout=_PATIENCE
+                )
 
     def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Child:
         child = processes.start(
@@ -149,7 +183,7 @@ class _Running:
         except SimulatorMissingError as error:
             raise DevError(str(error)) from None
         command = [sys.executable, "-m", "cloudflow_dagster.simulator"]
-        child = self._start("simulated cloud", command, {})
+        child = self._start(_SIMULATOR, command, {})
         found: list[str] = []
 
         def answers() -> bool:
@@ -213,13 +247,27 @@ class _Running:
 
     def watch(self, told: threading.Event) -> None:
         """Wait until told to stop."""
-        while not told.wait(0.3):
-            self._check()
+        server = next(child for child in self.children if child.name == _CODE_SERVER)
+        with server.log.open(encoding="utf-8", errors="replace") as log:
+            while not told.wait(0.3):
+                self._check()
+                self._pass_on(log)
+
+    def _pass_on(self, log: TextIO) -> None:
+        """Show what the code server's log says of flows that have become broken."""
+        for line in log:
+            _, broken, rest = line.partition(_BROKEN)
+            if broken:
+                self._say(f"{broken}{rest}".strip())
 
     def stop(self) -> None:
         """Stop everything that was started."""
         self._say("Stopping …")
-        processes.stop(self.children, _PATIENCE)
+        # What could launch more runs ends before these are canceled, and what they use after them.
+        simulator = [child for child in self.children if child.name == _SIMULATOR]
+        processes.stop([child for child in self.children if child not in simulator], _PATIENCE)
+        self._cool_down()
+        processes.stop(simulator, _PATIENCE)
         shutil.rmtree(self._runtime, ignore_errors=True)
 
     @staticmethod

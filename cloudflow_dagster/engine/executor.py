@@ -9,7 +9,8 @@ inputs, pools, step tags as limits, interruption. In two things it differs from 
 executor: skipped and abandoned steps are looked for in every round and not only after a step has
 run (which is why that one hangs on a failure beside a skipped branch, dagster issue 33661); and an
 interrupted run waits a moment for its steps, because threads cannot be interrupted from outside.
-Steps that want to end early look at `stops.stop_event(run_id)`.
+Steps that want to end early look at `stops.stop_event(run_id)`. A run of which nothing is left but
+steps that wait for long is suspended, where that can be (`execution.py`).
 """
 
 from __future__ import annotations
@@ -49,9 +50,14 @@ from dagster._utils.interrupts import pop_captured_interrupt
 
 from cloudflow_dagster.engine import stops, tags
 from cloudflow_dagster.engine.concurrency import wait_for_place
+from cloudflow_dagster.engine.execution import RunSuspended, can_suspend
+from cloudflow_dagster.engine.light import make_light
+from cloudflow_dagster.engine.threads import Threads, own_log
 
 _ROUND = 0.2
 """Seconds after which a round begins at the latest: to see interrupts, retries and pools."""
+_STILL = 1.0
+"""Seconds for which a run must have done nothing but wait before it is suspended."""
 _IDLE = 0.02
 """The same while nothing runs and something waits."""
 
@@ -169,7 +175,7 @@ class ThreadExecutor(dg.Executor):
             _CapturedOutput(job_context, execution_plan) as captured,
         ):
             yield from captured.events
-            yield from _Rounds(job_context, active, self._limits).run()
+            yield from _Rounds(job_context, active, self._limits, pools).run()
 
 
 def _group_limits(plan: ExecutionPlan) -> list[dict[str, Any]]:
@@ -232,22 +238,37 @@ class _Rounds:
     """
 
     def __init__(
-        self, context: PlanExecutionContext, active: ActiveExecution, limits: Limits
+        self,
+        context: PlanExecutionContext,
+        active: ActiveExecution,
+        limits: Limits,
+        pools: InstanceConcurrencyContext,
     ) -> None:
         self._context = context
         self._active = active
         self._limits = limits
+        self._pools = pools
+        self._retrying: set[str] = set()
+        self._can_suspend = can_suspend()
         self._news: queue.SimpleQueue[tuple[str, dg.DagsterEvent | _Ended]] = queue.SimpleQueue()
+        self._threads = Threads()
         self._running: dict[str, IExecutionStep] = {}
         self._failed_groups: set[str] = set()
         self._told: set[str] = set()
         self._stop = stops.stop_event(context.run_id)
         self._clock = stops.clock_of(context.run_id)
+        self._parking = stops.parking_of(context.run_id)
         self._clock.start()
         self._give_up_at: float | None = None
         self._reason: BaseException | None = None
 
     def run(self) -> Iterator[dg.DagsterEvent]:
+        try:
+            yield from self._run()
+        finally:
+            self._threads.close()
+
+    def _run(self) -> Iterator[dg.DagsterEvent]:
         while True:
             yield from self._look_for_a_stop()
             if not self._reason:
@@ -257,12 +278,27 @@ class _Rounds:
             if not self._running and (self._reason or self._active.is_complete):
                 break
             yield from self._take_news()
+            self._suspend_if_all_wait()
             if self._give_up_at and time.monotonic() > self._give_up_at:
                 break
         if isinstance(self._reason, dg.DagsterExecutionInterruptedError):
             self._active.mark_interrupted()
         if self._reason:
             raise self._reason
+
+    def _suspend_if_all_wait(self) -> None:
+        """Leave the run where it is if nothing is left of it but waiting for long.
+
+        Raises:
+            RunSuspended: It is left. No thread of it goes on any more.
+        """
+        if not self._can_suspend or self._reason or not self._running or self._retrying:
+            return
+        if self._pools.has_pending_claims() or not self._clock.still_for(_STILL):
+            return
+        said = self._parking.suspend(self._clock.seconds())
+        if said is not None:
+            raise RunSuspended(said)
 
     def _look_for_a_stop(self) -> Iterator[dg.DagsterEvent]:
         if self._reason:
@@ -294,7 +330,7 @@ class _Rounds:
         reason, because the machine goes down, has not canceled its run.
         """
         instance, run = self._context.instance, self._context.dagster_run
-        if tags.IN_PROCESS not in run.tags:
+        if not run.tags.get(tags.IN_PROCESS):
             return
         now = instance.get_run_by_id(run.run_id)
         if now and now.status is dg.DagsterRunStatus.STARTED:
@@ -322,14 +358,11 @@ class _Rounds:
             self._active.mark_abandoned(step.key)
             return False
         self._running[step.key] = step
+        self._retrying.discard(step.key)
+        make_light(context)
         # A copy of the context, so that what Dagster keeps there is there in the thread too.
-        # A daemon thread, because a step that does not stop must not keep the process alive.
-        threading.Thread(
-            target=contextvars.copy_context().run,
-            args=(self._work, context),
-            name=f"step {step.key}",
-            daemon=True,
-        ).start()
+        here = contextvars.copy_context()
+        self._threads.run(f"step {step.key}", lambda: here.run(self._work, context))
         return True
 
     def _work(self, context: StepExecutionContext) -> None:
@@ -337,11 +370,12 @@ class _Rounds:
         key = context.step.key
         events: list[dg.DagsterEvent] = []
         try:
-            for event in dagster_event_sequence_for_step(context):
-                events.append(event)
-                self._news.put((key, event))
-            for event in _trigger_hook(context, events):
-                self._news.put((key, event))
+            with own_log(context.log):
+                for event in dagster_event_sequence_for_step(context):
+                    events.append(event)
+                    self._news.put((key, event))
+                for event in _trigger_hook(context, events):
+                    self._news.put((key, event))
         except BaseException as error:
             # It belongs to the thread that runs the rounds.
             self._news.put((key, _Ended(error)))
@@ -349,16 +383,18 @@ class _Rounds:
             self._news.put((key, _Ended()))
 
     def _take_news(self) -> Iterator[dg.DagsterEvent]:
-        """Wait for something to happen, and take all that has."""
-        wait = _ROUND if self._running else _IDLE
+        """Wait until a step has ended, or for the next round, and take all that has happened."""
+        until = time.monotonic() + (_ROUND if self._running else _IDLE)
+        ended = False
         while True:
+            wait = 0 if ended else until - time.monotonic()
             try:
-                key, news = self._news.get(timeout=wait)
+                key, news = self._news.get(block=wait > 0, timeout=wait)
             except queue.Empty:
                 return
-            wait = 0
             if isinstance(news, _Ended):
                 self._take_end(key, news.error)
+                ended = True
             else:
                 yield news
                 self._take_event(news)
@@ -367,6 +403,8 @@ class _Rounds:
         if event.is_hook_event:
             return
         self._active.handle_event(event)
+        if event.is_step_up_for_retry and event.step_key:
+            self._retrying.add(event.step_key)
         if event.is_step_failure and event.step_key in self._running:
             marks = self._running[event.step_key].tags or {}
             if tags.GROUP in marks and marks.get(tags.GROUP_STOPS) == "true":

@@ -8,14 +8,16 @@ is seen to by the compiler (CF5009).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import dagster as dg
 
 from cloudflow_dagster.engine import tags
-from cloudflow_dagster.engine.folder import FlowFolder, LoadedFlow, UnknownFlowError
+from cloudflow_dagster.engine.dead_runs import goes_on_by_itself
+from cloudflow_dagster.engine.folder import FlowFolder, UnknownFlowError
+from cloudflow_dagster.engine.jobs import dagster_job_name
 from cloudflow_dagster.engine.lineage import lineage_of
 from cloudflow_dagster.engine.run_resource import records_of
 from cloudflow_dagster.flow.model import Json
@@ -26,28 +28,33 @@ from cloudflow_dagster.runtime.summary import failure_of
 _NAME = "cloudflow__on_failure"
 
 
-def failure_sensor(flows: Sequence[LoadedFlow], project: Project) -> dg.SensorDefinition:
-    """Return what starts the `on_failure` flows of all flows."""
-    plans = {flow.job.name: flow.plan for flow in flows if flow.plan and flow.plan.on_failure}
-    by_id = {flow.plan.flow: flow for flow in flows if flow.plan}
-    targets = {plan.on_failure for plan in plans.values() if plan.on_failure in by_id}
+def failure_sensor(folder: FlowFolder) -> dg.SensorDefinition:
+    """Return what starts the `on_failure` flows of all flows; only these are built for it."""
+    listed = folder.listed
+    followed = {job: flow.on_failure for job, flow in listed.items() if flow.on_failure}
+    jobs = {id: _good_job(folder, id) for id in sorted(set(followed.values()))}
+    targets = [job for job in jobs.values() if job is not None]
 
     def evaluate(context: dg.RunFailureSensorContext) -> dg.RunRequest | dg.SkipReason:
         failed = context.dagster_run
-        plan = plans.get(failed.job_name)
-        if plan is None:
+        following = followed.get(failed.job_name)
+        if following is None:
             return dg.SkipReason("The flow has no `on_failure`.")
-        target = by_id.get(plan.on_failure or "")
-        if tags.IN_PROCESS in failed.tags:
+        if failed.tags.get(tags.IN_PROCESS):
             return dg.SkipReason("The process that executed the run sees to it.")
-        if target is None or target.plan is None:
-            return dg.SkipReason(f"There is no flow `{plan.on_failure}` that could be started.")
+        if goes_on_by_itself(context.instance, failed.run_id):
+            return dg.SkipReason("The run's process died, and the run goes on by itself.")
+        plan = folder.loaded(failed.job_name).plan
+        job = jobs.get(following)
+        target = folder.loaded(job.name).plan if job else None
+        if plan is None or job is None or target is None:
+            return dg.SkipReason(f"There is no flow `{following}` that could be started.")
         message = context.failure_event.message or ""
-        payload = what_failed(project, context.instance, plan, failed, message)
+        payload = what_failed(folder.project, context.instance, plan, failed, message)
         return dg.RunRequest(
             run_key=failed.run_id,
-            job_name=target.job.name,
-            run_config=_config(target.plan, payload),
+            job_name=job.name,
+            run_config=_config(target, payload),
             tags={tags.FAILURE_OF: failed.run_id},
         )
 
@@ -55,10 +62,17 @@ def failure_sensor(flows: Sequence[LoadedFlow], project: Project) -> dg.SensorDe
     return cast("Any", dg).run_failure_sensor(
         name=_NAME,
         description="Starts the `on_failure` flow of a flow whose run failed.",
-        request_jobs=[by_id[target].job for target in sorted(filter(None, targets))] or None,
+        request_jobs=targets or None,
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=2,
     )(evaluate)
+
+
+def _good_job(folder: FlowFolder, flow: str) -> dg.JobDefinition | None:
+    """Return the job of a flow, if there is one that is not broken."""
+    job = dagster_job_name(flow)
+    listed = folder.listed.get(job)
+    return None if listed is None or listed.broken else folder.loaded(job).job
 
 
 def handler_for(

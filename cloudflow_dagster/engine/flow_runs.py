@@ -9,21 +9,27 @@ from typing import Any
 import dagster as dg
 
 from cloudflow_dagster.engine import tags
+from cloudflow_dagster.engine.execution import report_resumed
 from cloudflow_dagster.engine.failure import handler_for
 from cloudflow_dagster.engine.in_process import NewRun, create_run, execute
+from cloudflow_dagster.engine.jobs import job_for
 from cloudflow_dagster.engine.lineage import lineage_of
 from cloudflow_dagster.engine.run_resource import records_of
+from cloudflow_dagster.engine.this_process import this_process
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
+from cloudflow_dagster.runtime.plans import Plans
 from cloudflow_dagster.runtime.record import RunFacts
 from cloudflow_dagster.runtime.summary import RunStatus, summarise
+from cloudflow_dagster.runtime.waits import Waits
 
 _STATUS: Mapping[dg.DagsterRunStatus, RunStatus] = {
     dg.DagsterRunStatus.SUCCESS: "success",
     dg.DagsterRunStatus.FAILURE: "failure",
     dg.DagsterRunStatus.CANCELED: "canceled",
     dg.DagsterRunStatus.CANCELING: "canceled",
+    dg.DagsterRunStatus.SUSPENDED: "waiting",
 }
 
 
@@ -61,6 +67,13 @@ def run_to_end(project: Project, instance: dg.DagsterInstance, new: FlowRun) -> 
         new.job,
         NewRun(config=new.config, tags=new.tags, steps=new.steps, listed=new.listed),
     )
+    return execute_to_end(project, instance, new, run)
+
+
+def execute_to_end(
+    project: Project, instance: dg.DagsterInstance, new: FlowRun, run: dg.DagsterRun
+) -> dict[str, Json]:
+    """Execute a run that is recorded already; as `run_to_end`."""
     new.on_start(run)
     message = ""
     for event in execute(instance, new.job, run, parent=new.parent):
@@ -69,10 +82,69 @@ def run_to_end(project: Project, instance: dg.DagsterInstance, new: FlowRun) -> 
         new.on_event(event)
     summary = summary_of(project, instance, new.plan, run.run_id)
     if summary["status"] == "failure":
-        handler = handler_for(project, instance, new.plan, run, message)
-        if handler is not None:
-            run_to_end(project, instance, FlowRun(**handler))
+        _handle_failure(project, instance, new.plan, run, message)
     return summary
+
+
+def go_on(
+    project: Project,
+    instance: dg.DagsterInstance,
+    run_id: str,
+    on_event: Callable[[dg.DagsterEvent], None] = lambda _: None,
+) -> dict[str, Json] | None:
+    """Go on with a suspended run in this process, with the flow as it was when the run started.
+
+    Args:
+        project: The project.
+        instance: Where the run is kept.
+        run_id: The run's id. Nobody else goes on with it (`Waits.claim`).
+        on_event: Is told each event.
+
+    Returns:
+        The run's summary; None if it was not suspended any more.
+    """
+    waits = Waits(project.records)
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.status is not dg.DagsterRunStatus.SUSPENDED:
+        waits.forget(run_id)
+        return None
+    plan = Plans(project.records).of_run(run_id)
+    if plan is None:
+        instance.report_run_failed(run, "What the run is a run of was not kept.")
+        waits.forget(run_id)
+        return None
+    # Before it counts as one that goes on: who looks for dead runs must not find the old process.
+    with records_of(project, run_id) as records:
+        records.claim(this_process())
+    instance.add_run_tags(run_id, {tags.WAITS: "over", tags.IN_PROCESS: this_process()})
+    report_resumed(instance, run)
+    now = instance.get_run_by_id(run_id) or run
+    message = ""
+    try:
+        for event in execute(instance, job_for(plan, project), now, goes_on=True):
+            if event.event_type is dg.DagsterEventType.RUN_FAILURE:
+                message = _message_of(event)
+            on_event(event)
+    finally:
+        if not _is_suspended(instance, run_id):
+            waits.forget(run_id)
+    summary = summary_of(project, instance, plan, run_id)
+    if summary["status"] == "failure":
+        _handle_failure(project, instance, plan, now, message)
+    return summary
+
+
+def _is_suspended(instance: dg.DagsterInstance, run_id: str) -> bool:
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.status is dg.DagsterRunStatus.SUSPENDED
+
+
+def _handle_failure(
+    project: Project, instance: dg.DagsterInstance, plan: Plan, run: dg.DagsterRun, message: str
+) -> None:
+    handler = handler_for(project, instance, plan, run, message)
+    if handler is not None:
+        run_to_end(project, instance, FlowRun(**handler))
 
 
 def _message_of(event: dg.DagsterEvent) -> str:
@@ -94,4 +166,12 @@ def summary_of(
             trigger = run.tags.get(tags.TRIGGER) or (first.id if first else None)
             records.save_run(RunFacts(flow=plan.flow, started_at="", trigger_node=trigger))
         status = _STATUS.get(run.status, "failure")
-        return summarise(plan, records, status, only=run.tags.get(tags.ONLY))
+        waiting = frozenset(w.key.node for w in Waits(project.records).of_run(run_id))
+        only = run.tags.get(tags.ONLY)
+        return summarise(
+            plan,
+            records,
+            status,
+            only=only,
+            waiting=waiting if status == "waiting" else frozenset(),
+        )

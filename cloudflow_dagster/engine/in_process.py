@@ -15,9 +15,10 @@ from typing import Any, cast
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.execution.api import create_execution_plan, execute_run_iterator
+from dagster._core.execution.api import create_execution_plan
 
 from cloudflow_dagster.engine import stops, tags
+from cloudflow_dagster.engine.execution import run_events
 from cloudflow_dagster.engine.origins import job_origin
 from cloudflow_dagster.engine.this_process import this_process
 from cloudflow_dagster.flow.model import Json
@@ -60,6 +61,8 @@ def execute(
     job: dg.JobDefinition,
     run: dg.DagsterRun,
     parent: str | None = None,
+    *,
+    goes_on: bool = False,
 ) -> Iterator[dg.DagsterEvent]:
     """Execute a run in this thread; yield its events, which are in the history already.
 
@@ -68,12 +71,13 @@ def execute(
         job: The job.
         run: As `create_run` gave it.
         parent: Id of the run that waits for this one: it is stopped with it.
+        goes_on: Whether the run was suspended and is gone on with.
     """
     _keep_logging_as_it_is(instance)
     if parent:
         stops.link(parent, run.run_id)
     with _watched(instance, run.run_id):
-        yield from execute_run_iterator(InMemoryJob(job), run, instance)
+        yield from run_events(InMemoryJob(job), run, instance, goes_on=goes_on)
 
 
 def _keep_logging_as_it_is(instance: dg.DagsterInstance) -> None:

@@ -27,9 +27,12 @@ from dagster._core.definitions.dependency import DynamicCollectDependencyDefinit
 from cloudflow_dagster.engine import names, tags
 from cloudflow_dagster.engine.config import run_config_schema
 from cloudflow_dagster.engine.credentials import resources_of
+from cloudflow_dagster.engine.dead_runs import resumed_by_itself
 from cloudflow_dagster.engine.executor import thread_executor
 from cloudflow_dagster.engine.ops import Part, op_for
+from cloudflow_dagster.engine.params import ParamsError, check_given
 from cloudflow_dagster.engine.run_resource import run_resource
+from cloudflow_dagster.engine.told import Told
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.spec import Behaviour
 from cloudflow_dagster.plan import Plan, Step
@@ -157,8 +160,12 @@ def _config(plan: Plan) -> dg.ConfigMapping:
 
     def to_resources(given: Mapping[str, Json]) -> dict[str, Json]:
         # What was given is read from the run itself (`run_resource.py`): here Dagster has already
-        # put in the defaults, and has made floats of whole numbers.
-        del given
+        # put in the defaults, and has made floats of whole numbers. It is only refused here: then
+        # no run comes of it.
+        try:
+            check_given(plan, given.get("params") or {})
+        except ParamsError as error:
+            raise Told(str(error)) from None
         return {
             "execution": {"config": {"timeout": plan.timeout}},
             # What steps log is in the history. Dagster would also print it, event by event.
@@ -173,7 +180,7 @@ def _config(plan: Plan) -> dg.ConfigMapping:
 
 
 def _tags(plan: Plan) -> dict[str, str]:
-    own = {tags.FLOW: plan.flow}
+    own = {tags.FLOW: plan.flow, **resumed_by_itself(plan.resumes)}
     if plan.concurrency:
         own[tags.LIMIT] = json.dumps(
             {**plan.concurrency.model_dump(), "defaults": _param_defaults(plan)}, sort_keys=True

@@ -32,10 +32,12 @@ def _ancestor(run: dg.DagsterRun) -> Ancestor | None:
     parent = run.parent_run_id or run.tags.get(tags.FROM_RUN)
     if parent is None:
         return None
+    resume = run.tags.get(_RESUME) == "true"
     if keys is None:
-        return Ancestor(parent)
+        # Also of a run that was killed before any step of it was in the history.
+        return Ancestor(parent, None, resume)
     reran = frozenset(names.node_of(key)[0] for key in keys)
-    return Ancestor(parent, reran, run.tags.get(_RESUME) == "true" or _inside_loops(keys))
+    return Ancestor(parent, reran, resume or _inside_loops(keys))
 
 
 def _inside_loops(keys: Sequence[str]) -> bool:

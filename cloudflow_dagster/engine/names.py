@@ -31,8 +31,6 @@ OPENED = f"{_PREFIX}opened"
 """The output of a loop's first op that goes straight to its last one."""
 ITEM = f"{_PREFIX}item"
 """The dynamic output of a loop's first op, and the output of the op of an item."""
-NOTE = f"{_PREFIX}note"
-"""The output that carries metadata where no port delivers."""
 
 
 def dagster_name(name: str) -> str:

@@ -129,6 +129,13 @@ def _shared(shape: _Shape) -> OpDefinition:
     return _definition(shape)
 
 
+class FlowOp(OpDefinition):
+    """The definition of an op of ours: what `light.py` knows how to execute.
+
+    Dagster's own copies of it, with hooks for example, are plain definitions again.
+    """
+
+
 def _definition(shape: _Shape) -> OpDefinition:
     body = _BODIES[shape.part]
 
@@ -136,7 +143,7 @@ def _definition(shape: _Shape) -> OpDefinition:
         del inputs
         return body(context, shape.ports)
 
-    return OpDefinition(
+    return FlowOp(
         name=shape.name,
         compute_fn=compute,
         ins=_ins(shape.part, starts=shape.starts),

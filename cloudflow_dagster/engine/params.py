@@ -13,10 +13,20 @@ from cloudflow_dagster.nodes.registry import Registry
 from cloudflow_dagster.plan import Plan, Step
 
 _MOST_ERRORS = 10
+_OF_EACH = ("$defs", "definitions", "properties", "patternProperties", "additionalProperties")
+"""What a schema says of each param by itself."""
 
 
 class ParamsError(Exception):
-    """The params do not fit the flow's schema; the message names each that does not."""
+    """The params do not fit the flow's schema; the message names each that does not.
+
+    Attributes:
+        missing: Names of those that are required and not there.
+    """
+
+    def __init__(self, message: str, missing: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.missing = missing
 
 
 @dataclass(frozen=True)
@@ -107,9 +117,25 @@ def checked_params(plan: Plan, params: Mapping[str, Json]) -> dict[str, Json]:
         ParamsError: They do not fit.
     """
     filled = _with_defaults(plan.params, params)
-    validator = _validator()(plan.params)
+    _check(plan, plan.params, filled)
+    return filled
+
+
+def check_given(plan: Plan, params: Mapping[str, Json]) -> None:
+    """Check the params that somebody gave, one by one: others may come from the trigger.
+
+    Raises:
+        ParamsError: One does not fit.
+    """
+    each = {name: plan.params[name] for name in _OF_EACH if name in plan.params}
+    if params and each:
+        _check(plan, each, params)
+
+
+def _check(plan: Plan, schema: Mapping[str, Json], params: Mapping[str, Json]) -> None:
+    validator = _validator()(schema)
     errors = sorted(
-        validator.iter_errors(filled),
+        validator.iter_errors(params),
         key=lambda error: [str(part) for part in error.absolute_path],
     )
     if errors:
@@ -118,9 +144,13 @@ def checked_params(plan: Plan, params: Mapping[str, Json]) -> dict[str, Json]:
         raise ParamsError(
             f"The params do not fit the flow `{plan.flow}`:\n"
             + "\n".join(lines[:_MOST_ERRORS])
-            + more
+            + more,
+            missing=tuple(n for n in _required(schema) if n not in params),
         )
-    return filled
+
+
+def _required(schema: Mapping[str, Any]) -> list[str]:
+    return list(schema.get("required", ()))
 
 
 @cache

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 import dagster as dg
 
 from cloudflow_dagster.engine import names, tags
-from cloudflow_dagster.engine.flow_runs import FlowRun, run_to_end
+from cloudflow_dagster.engine.flow_runs import FlowRun, execute_to_end, run_to_end
 from cloudflow_dagster.engine.instance import open_instance
 from cloudflow_dagster.engine.jobs import job_for
 from cloudflow_dagster.engine.params import ParamsError, start_of
+from cloudflow_dagster.engine.retrying import CannotRetry, new_run
 from cloudflow_dagster.engine.run_resource import records_of
 from cloudflow_dagster.engine.storage import StorageError, storage_explained, try_out
 from cloudflow_dagster.flow.files import real_path
@@ -28,6 +29,7 @@ from cloudflow_dagster.providers import catalogue
 from cloudflow_dagster.runtime.only import check_only
 from cloudflow_dagster.runtime.record import Ancestor, Record, RecordKey
 from cloudflow_dagster.runtime.records import SqliteRecords
+from cloudflow_dagster.runtime.stored import StoredLoop
 
 
 class CannotStart(Exception):  # noqa: N818 - it says what it means
@@ -96,16 +98,71 @@ def run_flow(
             steps=_keys(plan.step(only)) if only else None,
             listed=real_path(Path(plan.file).parent) == real_path(project.flows),
         )
-        if on_event is not None:
-            progress = _Progress(project, plan, on_event)
-            run = replace(run, on_start=progress.start, on_event=progress.event)
-        on_start = run.on_start
+        return run_to_end(project, instance, _told(project, run, begun, on_event))
 
-        def start(new: dg.DagsterRun) -> None:
-            begun.append(new.run_id)
-            on_start(new)
 
-        return run_to_end(project, instance, replace(run, on_start=start))
+def retry_flow(
+    project: Project,
+    plan: Plan,
+    run_id: str,
+    *,
+    whole: bool = False,
+    on_event: OnEvent | None = None,
+) -> dict[str, Json]:
+    """Do a run again, to its end and in this process. Ctrl-C cancels the run.
+
+    Args:
+        project: The project; its instance keeps the runs.
+        plan: The flow's plan, as it is now.
+        run_id: The run that has ended.
+        whole: Whether all of it is done again, or only what had not succeeded.
+        on_event: Is told what becomes of the nodes.
+
+    Returns:
+        `{run_id, status, result, nodes}` of the new run.
+
+    Raises:
+        CannotStart: There is no such run, or it cannot be done again.
+        BrokenOff: The disk or the files on it failed while the run went on.
+    """
+    begun: list[str] = []
+    with _storage(project, begun), open_instance(project) as instance:
+        ended = instance.get_run_by_id(run_id)
+        if ended is None:
+            raise CannotStart(f"There is no run `{run_id}`.")
+        job = job_for(plan, project)
+        config = dict(ended.run_config)
+        try:
+            if whole and tags.ONLY not in ended.tags:
+                _checked_params(project, plan, config)
+            run = new_run(instance, job, ended, whole=whole)
+        except (CannotRetry, dg.DagsterInvalidConfigError) as error:
+            raise CannotStart(_first_line(error)) from None
+        new = FlowRun(plan=plan, job=job, config=config)
+        return execute_to_end(project, instance, _told(project, new, begun, on_event), run)
+
+
+def _first_line(error: Exception) -> str:
+    """Return what went wrong; of what Dagster says of a config, which may be long, the start."""
+    if isinstance(error, dg.DagsterInvalidConfigError):
+        return "The params of the run do not fit the flow as it is now: " + " ".join(
+            each.message for each in error.errors
+        )
+    return str(error)
+
+
+def _told(project: Project, run: FlowRun, begun: list[str], on_event: OnEvent | None) -> FlowRun:
+    """Let a run tell that it has begun, and what becomes of its nodes."""
+    if on_event is not None:
+        progress = _Progress(project, run.plan, on_event)
+        run = replace(run, on_start=progress.start, on_event=progress.event)
+    on_start = run.on_start
+
+    def start(new: dg.DagsterRun) -> None:
+        begun.append(new.run_id)
+        on_start(new)
+
+    return replace(run, on_start=start)
 
 
 @contextmanager
@@ -126,7 +183,8 @@ def _checked_params(project: Project, plan: Plan, config: Mapping[str, Json]) ->
     try:
         start = start_of(plan, config, catalogue(), time="", variables=project.variables)
     except ParamsError as error:
-        raise CannotStart(str(error)) from None
+        give = " ".join(f"--param {name}=…" for name in error.missing)
+        raise CannotStart(f"{error}\nGive it: `{give}`." if give else str(error)) from None
     required = set(plan.params.get("required", ()))
     filled = {name: value for name, value in start.params.items() if name in required}
     return {**filled, **config["params"]}
@@ -202,3 +260,6 @@ class _Progress:
                 yield "(caught)"
         elif step.kind is Kind.CONDITION and record.ports:
             yield f"→ {', '.join(record.ports)}"
+        elif isinstance(record.source, StoredLoop):
+            count = record.source.count
+            yield "1 item" if count == 1 else f"{count:,} items"

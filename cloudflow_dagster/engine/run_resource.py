@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 
 import dagster as dg
 
@@ -11,14 +12,22 @@ from cloudflow_dagster.engine import stops, tags
 from cloudflow_dagster.engine.children import DagsterChildRuns
 from cloudflow_dagster.engine.credentials import run_project
 from cloudflow_dagster.engine.lineage import lineage_of
-from cloudflow_dagster.engine.params import start_of
+from cloudflow_dagster.engine.params import ParamsError, start_of
+from cloudflow_dagster.engine.this_process import this_process
+from cloudflow_dagster.engine.told import Told
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.providers import catalogue
 from cloudflow_dagster.runtime.record import Ancestor, RunFacts
-from cloudflow_dagster.runtime.records import SqliteRecords
+from cloudflow_dagster.runtime.records import SqliteRecords, worker_in
 from cloudflow_dagster.runtime.redaction import Redactor
 from cloudflow_dagster.runtime.run import Run
+from cloudflow_dagster.runtime.waiting import described
+from cloudflow_dagster.runtime.waits import Waits
+
+_MOST_DESCRIBED = 5
+"""Waits that are named where a run is suspended."""
+_LONGEST_TAG = 500
 
 
 def run_resource(plan: Plan, project: Project, credentials: Iterable[str]) -> dg.ResourceDefinition:
@@ -37,10 +46,16 @@ def run_resource(plan: Plan, project: Project, credentials: Iterable[str]) -> dg
         dagster_run = init.run
         lineage = lineage_of(init.instance, dagster_run)
         with records_of(project, dagster_run.run_id, lineage) as records:
+            waits = Waits(project.records)
             facts = records.load_run()
+            records.goes_on = facts is not None
+            records.claim(this_process())
             if facts is None:
                 facts = _facts(plan, project, records, init.instance, dagster_run)
-                records.save_run(facts)
+                records.save_run(facts, plan)
+            clock, parking = stops.clock_of(records.run_id), stops.parking_of(records.run_id)
+            clock.worked_before = waits.worked(records.run_id)
+            parking.keep = partial(_keep, waits, init.instance, records.run_id)
             redactor = Redactor()
             quiet = project.credentials.listen(redactor.add)
             run = Run(
@@ -62,7 +77,9 @@ def run_resource(plan: Plan, project: Project, credentials: Iterable[str]) -> dg
                 pinned=bool(dagster_run.run_config.get("pinned", False)),
                 only=dagster_run.tags.get(tags.ONLY),
                 stop=stops.stop_event(dagster_run.run_id),
-                clock=stops.clock_of(dagster_run.run_id),
+                clock=clock,
+                waits=waits,
+                parking=parking,
             )
             try:
                 run.hide_known_secrets()
@@ -77,9 +94,22 @@ def run_resource(plan: Plan, project: Project, credentials: Iterable[str]) -> dg
     )
 
 
+def _keep(waits: Waits, instance: dg.DagsterInstance, run_id: str, worked: float) -> str:
+    """Keep in mind that a run is suspended; say what it waits for."""
+    waits.suspend(run_id, worked)
+    said = " ".join(described(wait) for wait in waits.of_run(run_id)[:_MOST_DESCRIBED])
+    instance.add_run_tags(run_id, {tags.WAITS: said[:_LONGEST_TAG]})
+    return f"The run is suspended. {said}"
+
+
 def records_of(project: Project, run_id: str, lineage: tuple[Ancestor, ...] = ()) -> SqliteRecords:
     """Return the records of a run."""
-    return SqliteRecords(project.state / "records.sqlite", run_id, lineage=lineage)
+    return SqliteRecords(project.records, run_id, lineage=lineage)
+
+
+def worker_of(project: Project, run_id: str) -> str | None:
+    """Return the mark of the process that executes a run, once it has begun."""
+    return worker_in(project.state / "records.sqlite", run_id)
 
 
 def _facts(
@@ -96,7 +126,10 @@ def _facts(
     given = dict(dagster_run.run_config)
     if again and given.get("event") is None and given.get("trigger") in {None, again.trigger_node}:
         given |= {"event": again.event, "trigger": again.trigger_node}
-    start = start_of(plan, given, catalogue(), time=started_at, variables=project.variables)
+    try:
+        start = start_of(plan, given, catalogue(), time=started_at, variables=project.variables)
+    except ParamsError as error:
+        raise Told(str(error)) from None
     return RunFacts(
         flow=plan.flow,
         started_at=started_at,

@@ -15,16 +15,22 @@ from cloudflow_dagster.plan import Plan, Step
 
 
 def schedules_for(
-    plan: Plan, job: dg.JobDefinition, variables: Mapping[str, Json]
+    plan: Plan, job: str, variables: Mapping[str, Json]
 ) -> Iterator[dg.ScheduleDefinition]:
-    """Yield the schedules of a flow, one for each of its cron triggers."""
+    """Yield the schedules of a flow, one for each of its cron triggers.
+
+    Args:
+        plan: The flow's plan.
+        job: The name of the flow's job, which need not be built for this.
+        variables: The project's variables.
+    """
     for trigger in plan.triggers:
         if trigger.type == "trigger.cron" and not trigger.disabled:
             yield _schedule(plan, trigger, job, variables)
 
 
 def _schedule(
-    plan: Plan, trigger: Step, job: dg.JobDefinition, variables: Mapping[str, Json]
+    plan: Plan, trigger: Step, job: str, variables: Mapping[str, Json]
 ) -> dg.ScheduleDefinition:
     def tick(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         at = context.scheduled_execution_time.isoformat()
@@ -38,7 +44,7 @@ def _schedule(
         name=names.schedule_name(plan.flow, trigger.id),
         cron_schedule=trigger.config["schedule"],
         execution_timezone=trigger.config.get("timezone", "UTC"),
-        job=job,
+        job_name=job,
         execution_fn=tick,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=trigger.notes or trigger.label or f"Starts `{plan.flow}` at `{trigger.id}`.",

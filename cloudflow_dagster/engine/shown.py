@@ -12,6 +12,7 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.plan import Step
 from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.incoming import Delivered, incoming
+from cloudflow_dagster.runtime.large import StoredFile
 from cloudflow_dagster.runtime.record import Given, Record, Source
 from cloudflow_dagster.runtime.run import Run
 from cloudflow_dagster.runtime.stored import StoredLoop, StoredText
@@ -63,6 +64,8 @@ def _fits(source: Source | None) -> bool:
             return text is not None and len(text) <= LONGEST
         case StoredLoop(count=count):
             return count <= _MOST_RESULTS
+        case StoredFile():
+            return False
         case _:
             return True
 
@@ -74,6 +77,8 @@ def _large(source: Source | None) -> dg.MetadataValue[Any]:
             return dg.MetadataValue.md(f"{len(text):,} characters:\n```json\n{cut}\n```")
         case StoredLoop(count=count):
             return dg.MetadataValue.md(f"`results` and `errors` of {count:,} items")
+        case StoredFile(files=files, name=name, size=size):
+            return dg.MetadataValue.md(f"{size:,} bytes of JSON, in `{files / name}`")
         case _:
             return dg.MetadataValue.md("Large: kept in the run's records.")
 

@@ -6,7 +6,7 @@ import json
 import threading
 import traceback
 import weakref
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -16,6 +16,8 @@ import dagster as dg
 from cloudflow_dagster.engine import names
 from cloudflow_dagster.engine.shown import shown_error, shown_input, shown_output
 from cloudflow_dagster.engine.shown_items import shown_items
+from cloudflow_dagster.engine.told import NextAttempt, NodeFailed
+from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import Canceled
 from cloudflow_dagster.plan import Step
 from cloudflow_dagster.runtime import loops
@@ -60,9 +62,7 @@ def run_step(context: dg.OpExecutionContext, ports: tuple[str, ...]) -> Events:
     with _endings(run, context):
         result = execute_step(run, step, context.retry_number + 1, StepLog(context.log))
     if isinstance(result, Again):
-        raise dg.RetryRequested(
-            max_retries=_AS_OFTEN_AS_NEEDED, seconds_to_wait=result.delay
-        ) from None
+        raise NextAttempt(_said(result.record.error), result.delay, _AS_OFTEN_AS_NEEDED) from None
     yield from _deliver(context, run, step, result, ports)
 
 
@@ -92,7 +92,7 @@ def run_items(context: dg.OpExecutionContext, ports: tuple[str, ...]) -> Events:
     if result.errors:
         metadata["errors"] = dg.MetadataValue.json(result.errors)
     if result.failed:
-        raise dg.Failure(_why(result), metadata=metadata, allow_retries=False)
+        raise NodeFailed(_why(result), metadata)
     yield dg.Output(None, names.ITEM, metadata=metadata)
 
 
@@ -194,14 +194,12 @@ def _endings(run: Run, context: dg.OpExecutionContext) -> Generator[None]:
         raise dg.DagsterExecutionInterruptedError("The run was told to stop.") from None
     except StepFailed as failed:
         error = failed.done.record.error or {}
-        raise dg.Failure(str(failed), metadata=shown_error(error), allow_retries=False) from None
+        raise NodeFailed(str(failed), shown_error(error)) from None
     except Exception as error:
         # An error of ours. What it says could hold a secret, and Dagster would show all of it.
         # So no `exception()`, which would add the traceback as it is.
         context.log.error(run.redactor.text(traceback.format_exc()))  # noqa: TRY400
-        raise dg.Failure(
-            run.redactor.text(f"{type(error).__name__}: {error}"), allow_retries=False
-        ) from None
+        raise NodeFailed(run.redactor.text(f"{type(error).__name__}: {error}")) from None
 
 
 def _deliver(
@@ -214,10 +212,7 @@ def _deliver(
     if record.error:
         metadata |= shown_error(record.error)
     if done.ending is Ending.FAILED:
-        error = record.error or {}
-        raise dg.Failure(
-            f"{error.get('code')}: {error.get('message')}", metadata=metadata, allow_retries=False
-        )
+        raise NodeFailed(_said(record.error), metadata)
     if record.error:
         goes_on = "at `error`" if done.ending is Ending.CAUGHT else "with null"
         metadata["failure caught"] = dg.MetadataValue.md(f"**Failed**; the flow goes on {goes_on}.")
@@ -228,7 +223,12 @@ def _deliver(
         yield dg.Output(None, names.dagster_name(port), metadata=metadata)
         metadata = {}
     if not delivering:
-        context.log.info(f"No port that an edge leaves from delivers. {_as_text(metadata)}")
+        ways = ", ".join(f"`{port}`" for port in step.ports)
+        # Dagster has no event but an output that could carry it as metadata.
+        context.log.info(
+            f"Nothing goes on from here: the edges that leave this node do so at {ways}.\n"
+            f"{_as_text(metadata)}"
+        )
 
 
 def _as_text(metadata: dict[str, Any]) -> str:
@@ -238,3 +238,8 @@ def _as_text(metadata: dict[str, Any]) -> str:
         else f"{name}: {getattr(value, 'value', value)}"
         for name, value in metadata.items()
     )
+
+
+def _said(error: Mapping[str, Json] | None) -> str:
+    found = error or {}
+    return f"{found.get('code')}: {found.get('message')}"

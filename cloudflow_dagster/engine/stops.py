@@ -1,15 +1,17 @@
-"""Telling a run of this process, and the child runs that it waits for, to stop; and its clock."""
+"""What the threads of a run share: its stop signal, its clock, and where they wait for long."""
 
 from __future__ import annotations
 
 import threading
 
 from cloudflow_dagster.runtime.clock import RunClock
+from cloudflow_dagster.runtime.parking import Parking
 
 _lock = threading.Lock()
 _events: dict[str, threading.Event] = {}
 _children: dict[str, set[str]] = {}
 _clocks: dict[str, RunClock] = {}
+_parkings: dict[str, Parking] = {}
 
 
 def stop_event(run_id: str) -> threading.Event:
@@ -22,6 +24,12 @@ def clock_of(run_id: str) -> RunClock:
     """Return the clock of the run; the same for every caller."""
     with _lock:
         return _clocks.setdefault(run_id, RunClock())
+
+
+def parking_of(run_id: str) -> Parking:
+    """Return where the run's threads wait for long; the same for every caller."""
+    with _lock:
+        return _parkings.setdefault(run_id, Parking())
 
 
 def link(parent: str, child: str) -> None:
@@ -48,5 +56,6 @@ def forget(run_id: str) -> None:
         _events.pop(run_id, None)
         _children.pop(run_id, None)
         _clocks.pop(run_id, None)
+        _parkings.pop(run_id, None)
         for children in _children.values():
             children.discard(run_id)

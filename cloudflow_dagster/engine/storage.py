@@ -21,7 +21,12 @@ from cloudflow_dagster.runtime.records import RecordsError
 
 _FULL = 256 * 1024
 """Bytes below which a disk is called full: SQLite needs more for one transaction."""
-_DATABASES = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
+_DATABASES = (
+    "history/runs.db",
+    "history/event_log.db",
+    "history/runs/index.db",
+    "schedules/schedules.db",
+)
 _PATIENCE = 10.0
 """Seconds that others may hold a lock."""
 _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -13,9 +13,11 @@ ONLY = "cloudflow/only"
 FROM_RUN = "cloudflow/from_run"
 IN_PROCESS = "cloudflow/in_process"
 FAILURE_OF = "cloudflow/failure_of"
+WORKER_DIED = "cloudflow/worker_died"
 LIMIT = "cloudflow/concurrency_rule"
 SLOT = "cloudflow/concurrency"
 ADMITTED = "cloudflow/admitted"
+WAITS = "cloudflow/waits"
 
 # Of steps, read by the executor.
 GROUP = "cloudflow/group"

@@ -14,18 +14,25 @@ def this_process() -> str:
 
 def process_is_gone(mark: str) -> bool:
     """Return whether the process with this mark has ended for sure; False on another machine."""
-    host, _, rest = mark.rpartition(":")[0].rpartition(":")
-    birth = mark.rpartition(":")[2]
-    if host != socket.gethostname() or not rest.isdigit():
+    pid = pid_of(mark)
+    if pid is None:
         return False
-    return _birth(int(rest)) != birth
+    return _birth(pid) != mark.rpartition(":")[2]
+
+
+def pid_of(mark: str) -> int | None:
+    """Return the id of the process with this mark; None if it is one of another machine."""
+    host, _, pid = mark.rpartition(":")[0].rpartition(":")
+    return int(pid) if host == socket.gethostname() and pid.isdigit() else None
 
 
 def _birth(pid: int) -> str:
     """Return when a process started, in the kernel's own count; "" if it is not there."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace")
-        return text.rpartition(")")[2].split()[19]
+        state, *more = text.rpartition(")")[2].split()
+        # What has ended stays there until its parent asks how.
+        return "" if state in "ZX" else more[18]
     except OSError:
         return _exists(pid)
 

@@ -177,6 +177,8 @@ class Flow(Part):
     """How many runs may go on at the same time."""
     timeout: Annotated[float, Field(gt=0)] | None = None
     """Seconds the whole run may take, waiting not counted."""
+    resumes: Annotated[int, Field(ge=0, le=100)] = 1
+    """How often a run is gone on with by itself after its process died; 0 for never."""
     on_failure: Identifier | None = None
     """Id of the flow that is started with `{flow, run_id, node, error}` when a run fails."""
     on_failure_compensate: bool = False

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.nodes.waits import Wait
 
 
 class CallLog(Protocol):
@@ -50,6 +51,8 @@ class Call(Protocol):
         region: The node's region, which overrides the credential's, or None.
         token: The same for every repetition of this very call, different for any other: the
             idempotency token to give to the API. 64 characters of `[0-9a-f]`.
+        repeated: Whether an earlier attempt at this very call may have been carried out, and is now
+            asked for again.
         files: A folder of the run, for results too large to be a value. It exists. Beside it lie
             the folders of the project's other runs, and nothing else: a run that goes on where
             another failed, or that called a flow, may be given files of those.
@@ -62,6 +65,7 @@ class Call(Protocol):
     deadline: float | None
     region: str | None
     token: str
+    repeated: bool
     files: Path
     settings: CallSettings
 
@@ -95,6 +99,18 @@ class Call(Protocol):
         Raises:
             Canceled: The run was told to stop.
             NodeError: The attempt's deadline passed (`Timeout`).
+        """
+        ...
+
+    def wait_for(self, wait: Wait) -> Json:
+        """Wait for something that may come in days; return what was answered, else null.
+
+        It may never return: while all that a run does is wait, its process ends, and the handler is
+        called anew when the wait is over. Nothing may be done before it that must not be repeated.
+
+        Raises:
+            Canceled: The run was told to stop.
+            NodeError: Nobody answered before the attempt's deadline (`Timeout`).
         """
         ...
 

@@ -25,8 +25,10 @@ from cloudflow_dagster.nodes.spec import (
     Behaviour,
     Carries,
     Kind,
+    LookUp,
     NodeType,
     Port,
+    Repeat,
 )
 
 NODE_TYPE = "__node_type__"
@@ -36,6 +38,7 @@ SLATE, GREEN, AMBER, BLUE = "#64748b", "#16a34a", "#d97706", "#2563eb"
 F = TypeVar("F", bound=Callable[..., Any])
 CheckConfig = Callable[[Mapping[str, Json]], list[tuple[tuple[str | int, ...], str]]]
 PortsOf = Callable[[Mapping[str, Json]], tuple[Port, ...]]
+RepeatOf = Callable[[Mapping[str, Json]], Repeat]
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,9 @@ def action(
     provider: str | None = None,
     permissions: Iterable[str] = (),
     transient: Iterable[str] = (),
+    repeat: Repeat = Repeat.ASK,
+    repeat_of: RepeatOf | None = None,
+    look_up: LookUp | None = None,
     behaviour: Behaviour = Behaviour.PLAIN,
     secrets: bool = True,
     outputs: tuple[Port, ...] | None = None,
@@ -146,6 +152,9 @@ def action(
         provider: Whose credential it asks for: `aws`, `gcp`, `azure`.
         permissions: What the credential must be allowed to do.
         transient: Error codes that are worth another attempt.
+        repeat: What is done about a call that an interrupted run may have made already.
+        repeat_of: The same from a node's config, where it depends on that.
+        look_up: For `Repeat.LOOKUP`: finds what an interrupted call made.
         behaviour: For node types that the compiler and the engine know.
         secrets: Whether `$secret` is allowed in its config.
         outputs: Output ports, where they are not `out`, the result's fields, and `error`.
@@ -162,6 +171,9 @@ def action(
         "provider": provider,
         "permissions": tuple(permissions),
         "transient": frozenset(transient),
+        "repeat": repeat,
+        "repeat_of": repeat_of,
+        "look_up": look_up,
         "behaviour": behaviour,
         "secrets": secrets,
         "outputs": outputs,
@@ -203,6 +215,7 @@ def condition(
         "icon": icon,
         "category": category,
         "color": color,
+        "repeat": Repeat.READ,
         "secrets": secrets,
         "outputs": (*(Port(name, Carries.BRANCH) for name in ports), ERROR_PORT),
         "ports_of": ports_of,
@@ -240,6 +253,7 @@ def trigger(
         "icon": icon,
         "category": category,
         "color": color,
+        "repeat": Repeat.READ,
         "sample": sample,
         "check_config": check,
     }

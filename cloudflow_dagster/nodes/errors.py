@@ -13,6 +13,7 @@ class NodeError(Exception):
         provider_request_id: The provider's id of the failed request.
         transient: Whether another attempt may help; None leaves it to the node type's codes.
         retry_after: Seconds that the provider asked to wait before another attempt.
+        unsure: Whether what was asked for may have been done all the same: the answer was lost.
     """
 
     def __init__(
@@ -23,6 +24,7 @@ class NodeError(Exception):
         provider_request_id: str | None = None,
         transient: bool | None = None,
         retry_after: float | None = None,
+        unsure: bool = False,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
@@ -30,6 +32,7 @@ class NodeError(Exception):
         self.provider_request_id = provider_request_id
         self.transient = transient
         self.retry_after = retry_after
+        self.unsure = unsure
 
 
 class Canceled(Exception):  # noqa: N818 - the run was stopped; that is not an error of the node

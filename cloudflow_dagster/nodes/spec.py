@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -86,6 +87,21 @@ in the config schema are callables). Returns JSON, or `Chosen`. Raises `NodeErro
 """
 
 
+class Repeat(StrEnum):
+    """What is done about a call that an interrupted run may have made already."""
+
+    READ = "read"
+    """It changes nothing, so it is made again."""
+    SAFE = "safe"
+    """It is made again: what it asks for is the same after two calls as after one."""
+    TOKEN = "token"  # noqa: S105 - it opens nothing
+    """It is made again with the same idempotency token: the provider carries it out once."""
+    LOOKUP = "lookup"
+    """What it would have made is looked for, and it is made again if that is not there."""
+    ASK = "ask"
+    """None of these is possible: the run stops at the node and a person says what happened."""
+
+
 class Behaviour(StrEnum):
     """Whether the compiler and the engine treat a node type in a way of its own."""
 
@@ -94,6 +110,26 @@ class Behaviour(StrEnum):
     CALL = "call"
     RESULT = "result"
     WAIT = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a call that was interrupted has made after all.
+
+    Attributes:
+        output: What the handler would have given.
+    """
+
+    output: Json
+
+
+LookUp = Callable[[Call, dict[str, Any], datetime], Found | None]
+"""Looks for what an interrupted call may have made.
+
+Gets the call's surroundings, the config that was sent, and when; whatever is older is not meant.
+Returns None if it is not there, so that the call is made again. Raises `NodeError` if that cannot
+be told.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +157,10 @@ class NodeType:
         behaviour: See `Behaviour`.
         secrets: Whether `$secret` is allowed in its config.
         transient: Error codes that are worth another attempt when `retry.on` does not say.
+        repeat: What is done about a call that may have been made already; see `Repeat`.
+        repeat_of: The same from a node's config, where it depends on that. `repeat` is then what
+            holds for a node that says no more than it must.
+        look_up: For `Repeat.LOOKUP`: finds what an earlier call made.
         ports_of: More output ports, from a node's config (the cases of a switch), which go between
             the declared ones and `error`.
         check_config: Finds what a JSON Schema cannot say; yields (path in config, sentence).
@@ -145,12 +185,19 @@ class NodeType:
     behaviour: Behaviour = Behaviour.PLAIN
     secrets: bool = True
     transient: frozenset[str] = frozenset()
+    repeat: Repeat = Repeat.ASK
+    repeat_of: Callable[[Mapping[str, Json]], Repeat] | None = None
+    look_up: LookUp | None = None
     ports_of: Callable[[Mapping[str, Json]], tuple[Port, ...]] | None = None
     check_config: Callable[[Mapping[str, Json]], list[tuple[tuple[str | int, ...], str]]] | None = (
         None
     )
     sample: Mapping[str, Json] | None = None
     documentation: str | None = None
+
+    def repeat_for(self, config: Mapping[str, Json]) -> Repeat:
+        """Return what is done about an interrupted call with this config."""
+        return self.repeat if self.repeat_of is None else self.repeat_of(config)
 
     def outputs_for(self, config: Mapping[str, Json]) -> tuple[Port, ...]:
         """Return the output ports of a node with this config, the default one first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -228,10 +228,11 @@ def _report(
     suggestion: str | None = None
     match kind:
         case "extra_forbidden":
-            known = list(model.model_fields) if len(path) == 1 else ["env", "file", "secret"]
+            known = _fields_at(model, path[:-1])
             rule = UNKNOWN_FIELD
             here = Location(at.file, here.pointer, on_key=True)
-            message = f"A {what} has no field `{field_name}`"
+            where = f"`{path[-2]}`" if len(path) > 1 else f"A {what}"
+            message = f"{where} has no field `{field_name}`"
             suggestion = did_you_mean(field_name, known) or f"Its fields are {_listed(known)}."
         case "missing":
             rule = MISSING_FIELD
@@ -248,6 +249,23 @@ def _report(
         case _:
             message = f"`{field_name}`: {message[:1].lower()}{message[1:]}"
     found.add(rule, here, f"{message}.", suggestion)
+
+
+def _fields_at(model: type[BaseModel], path: tuple[str | int, ...]) -> list[str]:
+    """Return the fields of what lies at a path of a model."""
+    for part in path:
+        # A part that is no field is the name of an entry.
+        known = model.model_fields.get(str(part))
+        inner = _model_in(known.annotation) if known else None
+        model = inner or model
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Return the model that an annotation names, alone or among others."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model_in, get_args(annotation))), None)
 
 
 def _kind(value: Json) -> str:

@@ -70,6 +70,11 @@ class Project:
         return self.root / ".cloudflow"
 
     @property
+    def records(self) -> Path:
+        """The database of what its runs remember; it is made when the first one starts."""
+        return self.state / "records.sqlite"
+
+    @property
     def simulated(self) -> bool:
         """Whether any of its credentials opens the simulated cloud."""
         return any(self.credentials.simulated(name) for name in self.credentials.names())

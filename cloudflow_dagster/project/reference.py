@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
 from cloudflow_dagster.credentials.spec import PROVIDERS, SECRET_SOURCES, Reference
 from cloudflow_dagster.project.check import SECTIONS
-from cloudflow_dagster.project.settings import Settings
+from cloudflow_dagster.project.settings import FlowRetention, Retention, Settings
 
 _HEAD = """\
 # The project file
@@ -55,6 +56,20 @@ document do not. Unknown fields and keys given twice are errors. At most 256 kB.
 **Secrets never stand in it.** A field that is a *reference* takes only where the value lies; a
 value written there is an error (`CF6106`), as is anything anywhere in the file that looks like an
 access key, a token, a private key or a password in an address.
+"""
+
+_RETENTION = """\
+```yaml
+settings:
+  retention:
+    keep_days: 30
+    flows:
+      heartbeat: {keep_days: 2, keep_runs: 100}
+      audit: {keep_days: null, keep_runs: null}
+```
+
+A run goes when either rule says so. What is never deleted, and when it is done: [the history of
+runs](runs.md#what-is-kept).
 """
 
 _TESTING = """\
@@ -100,7 +115,9 @@ def project_file_reference() -> str:
     ]
     for source, model in SECRET_SOURCES.items():
         parts += [f"### `{source}`\n", _described(model), _fields(model)]
-    parts += ["## Settings\n", _fields(Settings), _TESTING]
+    parts += ["## Settings\n", _fields(Settings)]
+    parts += ["### `retention`\n", _described(Retention), _fields(Retention), _RETENTION]
+    parts += ["Each entry of `flows`:\n", _fields(FlowRetention), _TESTING]
     return "\n".join(parts)
 
 
@@ -112,8 +129,8 @@ def _described(model: type[BaseModel]) -> str:
 def _fields(model: type[BaseModel]) -> str:
     rows: list[tuple[str, str, str, str]] = []
     for name, field in model.model_fields.items():
-        default: Any = field.get_default() if not field.is_required() else None
-        shown = "" if default is None else f"`{str(default).lower()}`"
+        default: Any = field.default
+        shown = "" if default in {None, PydanticUndefined} else f"`{str(default).lower()}`"
         rows.append((f"`{name}`", _kind(field.annotation), shown, field.description or "always so"))
     return _table(("field", "value", "default", "meaning"), rows)
 
@@ -131,11 +148,13 @@ def _kind(annotation: Any) -> str:
     if get_origin(annotation) is Literal:
         return f"`{get_args(annotation)[0]}`"
     parts = set(_parts(annotation))
+    if any(part is Retention or part is FlowRetention for part in parts):
+        return "mapping"
     if Reference in parts:
         return "text or reference" if str in parts else "reference"
     if bool in parts:
         return "true or false"
-    return "number" if int in parts else "text"
+    return "number" if parts & {int, float} else "text"
 
 
 def _parts(annotation: Any) -> Iterator[Any]:

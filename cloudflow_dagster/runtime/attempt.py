@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,19 @@ from typing import Any
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import CallLog
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
-from cloudflow_dagster.nodes.spec import Chosen
+from cloudflow_dagster.nodes.spec import Behaviour, Chosen
+from cloudflow_dagster.nodes.waits import Wait
 from cloudflow_dagster.plan import Step
 from cloudflow_dagster.runtime.bind import Binding, fresh
 from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.incoming import Incoming
+from cloudflow_dagster.runtime.once import Once, Progress, progress_of
 from cloudflow_dagster.runtime.records import RecordsError
 from cloudflow_dagster.runtime.redaction import Redactor
+from cloudflow_dagster.runtime.run import ChildRuns, ChildWaits
 from cloudflow_dagster.runtime.scope import scope_of
+from cloudflow_dagster.runtime.waiting import wait_for
+from cloudflow_dagster.runtime.waits import WaitKey
 
 GRACE = 0.5
 """Seconds after the deadline in which a handler may still say itself what ran out of time."""
@@ -74,6 +79,7 @@ class StepCall:
 
     token: str
     files: Path
+    repeated: bool = False
 
     def __init__(
         self,
@@ -139,10 +145,32 @@ class StepCall:
         wait = seconds
         if self.deadline is not None:
             wait = min(seconds, self.deadline - time.monotonic())
-        if self._frame.run.stop.wait(max(0.0, wait)):
+        run, ends = self._frame.run, time.monotonic() + wait
+        if self._step.behaviour is Behaviour.WAIT:
+            # Others may wait for longer; the run is not suspended while this one is about to end.
+            run.parking.stand(
+                lambda: time.monotonic() >= ends, time.time() + max(0.0, wait), run.stop
+            )
+        if run.stop.wait(max(0.0, ends - time.monotonic())):
             raise Canceled
         if wait < seconds:
             self.remaining(0)
+
+    def wait_for(self, wait: Wait) -> Json:
+        """Wait, for longer than the process is there if need be; return what was answered."""
+        return self._wait(wait, None)
+
+    def _wait(self, wait: Wait, over: Callable[[], bool] | None) -> Json:
+        left = None if self.deadline is None else self.deadline - time.monotonic()
+        frame = self._frame
+        return wait_for(
+            frame.run,
+            wait_key(frame, self._step, self._round),
+            wait,
+            self.log,
+            expires=None if left is None else time.time() + left,
+            over=over,
+        )
 
     def remaining(self, at_most: float) -> float:
         """Return the seconds until the deadline, at most so many."""
@@ -160,7 +188,24 @@ class StepCall:
         run = self._frame.run
         if run.children is None:
             raise NodeError("NoChildRuns", "Other flows cannot be run here.", transient=False)
-        return run.children.run_flow(flow, params, max_depth, run)
+        key = wait_key(self._frame, self._step, self._round)
+        begun = run.waits.get(key) if run.waits is not None else None
+        if begun is not None and begun.child is not None:
+            return self._wait_for_child(run.children, flow, begun.child)
+        try:
+            return run.children.run_flow(flow, params, max_depth, run, log=self.log)
+        except ChildWaits as child:
+            return self._wait_for_child(run.children, flow, child.run)
+
+    def _wait_for_child(self, children: ChildRuns, flow: str, child: str) -> Json:
+        """Wait for a child run that is suspended, also in another process than it began in."""
+        try:
+            with self._frame.run.clock.paused():
+                self._wait(Wait(way="run", run=child), lambda: children.has_ended(child))
+        except (Canceled, NodeError):
+            children.cancel(child)
+            raise
+        return children.result_of(flow, child)
 
 
 def token_of(frame: Frame, step: Step, round_: int) -> str:
@@ -171,20 +216,40 @@ def token_of(frame: Frame, step: Step, round_: int) -> str:
     return hashlib.sha256("\0".join((root, step.id, items, str(round_))).encode()).hexdigest()
 
 
+def wait_key(frame: Frame, step: Step, round_: int) -> WaitKey:
+    """Return the key of a step's wait: the same in a run that goes on where this one stopped."""
+    root = frame.run.records.token_run(frame.run.owner(step))
+    return WaitKey.of(root, step.id, frame.indices, round_)
+
+
 def out_of_time(step: Step) -> NodeError:
     """Return the error of an attempt that ran out of its time."""
     limit = f" of {step.timeout:g} s" if step.timeout else ""
-    return NodeError("Timeout", f"The attempt ran out of its time{limit}.")
+    return NodeError("Timeout", f"The attempt ran out of its time{limit}.", unsure=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What one attempt works with."""
+    """What one attempt works with.
+
+    Attributes:
+        frame: Where the step is executed.
+        step: The step.
+        came_in: What came into it.
+        log: Its log.
+        calls: How far the call of the latest round is: the last entry.
+    """
 
     frame: Frame
     step: Step
     came_in: Incoming
     log: RedactedLog
+    calls: list[Progress] = field(default_factory=list[Progress])
+
+    @property
+    def progress(self) -> Progress:
+        """How far the call of the latest round is."""
+        return self.calls[-1] if self.calls else Progress()
 
     @property
     def binding(self) -> Binding:
@@ -230,8 +295,9 @@ class Attempt:
         """
         if self.frame.run.stop.is_set():
             raise Canceled
-        if deadline is None:
-            return self._call(None, round_, self.log)
+        if deadline is None or self.step.behaviour is Behaviour.WAIT:
+            # A wait keeps its time by itself, in whatever process it ends.
+            return self._call(deadline, round_, self.log)
         return self._guarded(deadline, round_)
 
     def _call(self, deadline: float | None, round_: int, log: RedactedLog) -> Json | Chosen:
@@ -257,7 +323,8 @@ class Attempt:
         round_: int,
         log: RedactedLog,
     ) -> Json | Chosen:
-        handler = self.frame.run.node_type(self.step).handler
+        node_type = self.frame.run.node_type(self.step)
+        handler = node_type.handler
         if handler is None:
             raise NodeError(
                 "NotSupportedYet", f"`{self.step.type}` cannot be executed yet.", transient=False
@@ -271,7 +338,12 @@ class Attempt:
             deadline=deadline,
             round_=round_,
         )
-        return handler(call, config)
+        progress = progress_of(self.frame, self.step, node_type.repeat_for(config), round_)
+        self.calls[:] = [progress]
+        if progress.key is None:
+            return handler(call, config)
+        once = Once(self.frame, node_type, call, progress.key, progress, lambda: log.silent)
+        return once.do(handler, config)
 
     def _guarded(self, deadline: float, round_: int) -> Json | Chosen:
         """Call the handler in a thread that is left behind when it does not keep its time."""
@@ -303,6 +375,7 @@ class Attempt:
         stop = self.frame.run.stop
         stop_at: float | None = None
         while not ended.wait(max(0.0, min(_LOOK, deadline + GRACE - time.monotonic()))):
+            self.frame.run.parking.pass_gate()
             now = time.monotonic()
             if stop.is_set():
                 stop_at = stop_at or now + STOP_GRACE
@@ -316,4 +389,5 @@ class Attempt:
 def unexpected(error: Exception) -> NodeError:
     """Return the error of a handler that raised something else than it should."""
     name = type(error).__name__
-    return NodeError(name, f"{name}: {error}" if str(error) else name, transient=False)
+    message = f"{name}: {error}" if str(error) else name
+    return NodeError(name, message, transient=False, unsure=True)

@@ -23,12 +23,32 @@ class RunClock:
         self._waiting = 0
         self._stood_still = 0.0
         self._still_since: float | None = None
+        self._changed = self._begun
+        self.worked_before = 0.0
+        """Seconds that the run has worked in earlier processes."""
 
     def start(self) -> None:
-        """Begin to count: the run has its place and starts its first step."""
+        """Begin to count: the run has its place and starts its first step, or goes on."""
         with self._lock:
             self._begun = self._now()
-            self._stood_still = 0.0
+            self._stood_still = -self.worked_before
+
+    def still_for(self, seconds: float) -> bool:
+        """Return whether for so many seconds all that the run did was wait."""
+        with self._lock:
+            still = self._still_since is not None
+            return still and self._now() - self._changed >= seconds
+
+    @contextmanager
+    def paused(self) -> Generator[None]:
+        """Tell that a step that works (`doing`) waits for another run."""
+        self._change(waits=False, by=-1)
+        self._change(waits=True, by=1)
+        try:
+            yield
+        finally:
+            self._change(waits=True, by=-1)
+            self._change(waits=False, by=1)
 
     def seconds(self) -> float:
         """Return how long the run has worked."""
@@ -48,6 +68,7 @@ class RunClock:
 
     def _change(self, *, waits: bool, by: int) -> None:
         with self._lock:
+            self._changed = self._now()
             if waits:
                 self._waiting += by
             else:

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 60.0
 
-_SCHEMA = """
+_VERSION_1 = """
 CREATE TABLE IF NOT EXISTS runs (
     n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, facts TEXT
 );
@@ -40,6 +40,35 @@ CREATE TABLE IF NOT EXISTS items (
     PRIMARY KEY (run, node, outer_items, item)
 ) WITHOUT ROWID;
 """
+_VERSION_2 = """
+CREATE TABLE IF NOT EXISTS plans (
+    name TEXT PRIMARY KEY, plan TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS waits (
+    root TEXT NOT NULL, node TEXT NOT NULL, items TEXT NOT NULL, round INTEGER NOT NULL,
+    run TEXT NOT NULL, way TEXT NOT NULL, due REAL, expires REAL, message TEXT,
+    approvers TEXT NOT NULL, child TEXT, since REAL NOT NULL, token TEXT NOT NULL UNIQUE,
+    answer TEXT, answered_by TEXT, answered_at REAL, over INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (root, node, items, round)
+);
+CREATE INDEX IF NOT EXISTS waits_of_run ON waits (run) WHERE over = 0;
+CREATE TABLE IF NOT EXISTS suspended (
+    run TEXT PRIMARY KEY, since REAL NOT NULL, worked REAL NOT NULL, next REAL NOT NULL, worker TEXT
+);
+CREATE INDEX IF NOT EXISTS suspended_by_next ON suspended (next);
+"""
+_VERSION_3 = """
+CREATE TABLE intents (
+    run INTEGER NOT NULL, node TEXT NOT NULL, items TEXT NOT NULL, round INTEGER NOT NULL,
+    by_run INTEGER NOT NULL, began TEXT NOT NULL, action TEXT NOT NULL, request TEXT,
+    exact INTEGER NOT NULL, print TEXT NOT NULL, state TEXT NOT NULL, output TEXT, answer TEXT,
+    PRIMARY KEY (run, node, items, round)
+) WITHOUT ROWID;
+ALTER TABLE runs ADD COLUMN successor TEXT;
+ALTER TABLE runs ADD COLUMN worker TEXT;
+"""
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+"""What makes each version of the schema from the one before, the first from nothing."""
 
 
 class RecordsError(Exception):
@@ -76,6 +105,8 @@ class Database:
             return connection
 
     def _prepare(self) -> None:
+        # Of an empty file only: what is deleted later can be given back to the disk in pieces.
+        self._writer.execute("PRAGMA auto_vacuum=INCREMENTAL")
         give_up = time.monotonic() + BUSY_SECONDS
         while True:
             try:
@@ -93,10 +124,16 @@ class Database:
                 "another state folder."
             )
         if version < SCHEMA_VERSION:
-            # A script is not one transaction of its own accord; two processes may both be here.
-            self._writer.executescript(
-                f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={SCHEMA_VERSION};COMMIT;"
-            )
+            self._migrate()
+
+    def _migrate(self) -> None:
+        """Bring the file to this version; of several processes that are here, one does it."""
+        with self.write() as connection:
+            # Asked again: another process may have done it while this one waited for its turn.
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            for statement in "".join(_STEPS[version:]).split(";"):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
     @contextmanager
     def _explained(self) -> Generator[None]:
@@ -122,10 +159,15 @@ class Database:
             self._idle.append(connection)
 
     @contextmanager
-    def write(self) -> Generator[sqlite3.Connection]:
-        """Lend the writing connection for one transaction: all of it is stored, or nothing."""
+    def write(self, *, through: bool = False) -> Generator[sqlite3.Connection]:
+        """Lend the writing connection for one transaction: all of it is stored, or nothing.
+
+        Args:
+            through: It is on the disk when this ends, and with it all that was written before:
+                it survives a machine that loses its power, not only a process that is killed.
+        """
         self._guard()
-        with self._writing, self._explained():
+        with self._writing, self._explained(), self._synchronous(through=through):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -134,6 +176,17 @@ class Database:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
                 raise
+
+    @contextmanager
+    def _synchronous(self, *, through: bool) -> Generator[None]:
+        if not through:
+            yield
+            return
+        self._writer.execute("PRAGMA synchronous=FULL")
+        try:
+            yield
+        finally:
+            self._writer.execute("PRAGMA synchronous=NORMAL")
 
     def execute(self, statement: str, values: tuple[Any, ...]) -> None:
         """Run one writing statement as a transaction of its own."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.spec import Kind
 from cloudflow_dagster.plan import Step
+from cloudflow_dagster.runtime.intents import Settled
 from cloudflow_dagster.runtime.outcome import delivering, given
 from cloudflow_dagster.runtime.record import Record, RecordKey
 from cloudflow_dagster.runtime.run import Run
@@ -94,9 +95,19 @@ class Frame:
             return given(event, ports=delivering(run, step, event, chosen=None))
         return None
 
-    def write(self, step: Step, record: Record, *, soon: bool = False) -> Record:
-        """Store the record of a step that was executed here, and return it as it is stored."""
-        stored = self.run.records.write(self.key(step.id), record, soon=soon)
+    def write(
+        self, step: Step, record: Record, *, soon: bool = False, settled: Settled | None = None
+    ) -> Record:
+        """Store the record of a step that was executed here, and return it as it is stored.
+
+        Args:
+            step: The step.
+            record: What came of it.
+            soon: It may wait a moment for others to be written with it.
+            settled: What came of its call.
+        """
+        key = self.key(step.id)
+        stored = self.run.records.write(key, record, soon=soon, settled=settled)
         if self.items or self.settled:
             self.own[step.id] = stored
         return stored

@@ -15,7 +15,7 @@ from cloudflow_dagster.runtime.attempt import log_of
 from cloudflow_dagster.runtime.body import run_steps
 from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.loop_ends import close_here, open_here
-from cloudflow_dagster.runtime.outcome import Again, Done, unhandled
+from cloudflow_dagster.runtime.outcome import Again, Done, asks, is_final, unhandled
 from cloudflow_dagster.runtime.record import Given, LoopFacts, Record, RecordKey, to_text
 from cloudflow_dagster.runtime.run import LogFor
 from cloudflow_dagster.runtime.work import execute
@@ -51,8 +51,9 @@ def execute_to_end(frame: Frame, step: Step, log_for: LogFor) -> Record:
 
 def _wait(frame: Frame, again: Again) -> None:
     frame.run.records.flush()
-    if frame.run.stop.wait(again.delay):
-        raise Canceled
+    with frame.run.clock.doing(waits=False):
+        if frame.run.stop.wait(again.delay):
+            raise Canceled
 
 
 def run_loop(frame: Frame, step: Step, log_for: LogFor) -> Done:
@@ -103,6 +104,8 @@ class Iterations:
         last: The last item's index.
         errors: `{index, node, code, message, …}` of the first iterations that failed.
         stopped: Whether iterations were left out because one had failed.
+        asking: The error of an iteration that asks a person; whatever the loop does with errors,
+            it cannot succeed.
     """
 
     frame: Frame
@@ -112,6 +115,7 @@ class Iterations:
     last: int
     errors: list[dict[str, Json]] = field(default_factory=list[dict[str, Json]])
     stopped: bool = False
+    asking: dict[str, Json] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -156,6 +160,8 @@ class Iterations:
             if record.status == "failure":
                 if len(self.errors) < MOST_ERRORS:
                     self.errors.append({"index": index, **(record.error or {})})
+                if asks(record.error):
+                    self.asking = self.asking or {"index": index, **(record.error or {})}
                 if fails:
                     run.records.stop_loop(self._key)
 
@@ -173,7 +179,7 @@ def run_iteration(frame: Frame, loop: Step, log_for: LogFor) -> Record:
 
     def execute_one(step: Step) -> Record:
         kept = records.earlier(frame.key(step.id), owner)
-        if kept is not None and _settled(step, kept):
+        if kept is not None and is_final(step, kept):
             frame.own[step.id] = kept
             return kept
         return execute_to_end(frame, step, log_for)
@@ -184,16 +190,6 @@ def run_iteration(frame: Frame, loop: Step, log_for: LogFor) -> Record:
     run_steps(loop.body, execute_one, block)
     record = _result(frame, loop)
     return records.write(RecordKey(loop.id, frame.indices), record, soon=True)
-
-
-def _settled(step: Step, record: Record) -> bool:
-    """Return whether a step of an iteration that is resumed is not done again.
-
-    A failure that was handled is not: what hangs on its `error` port has run.
-    """
-    if record.status == "failure":
-        return not unhandled(step, record)
-    return record.status == "success"
 
 
 def _result(frame: Frame, loop: Step) -> Record:

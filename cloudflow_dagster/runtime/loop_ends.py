@@ -12,7 +12,7 @@ from cloudflow_dagster.plan import Step
 from cloudflow_dagster.runtime.attempt import Attempt, RedactedLog
 from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.incoming import Incoming, incoming
-from cloudflow_dagster.runtime.outcome import Done, Ending, delivering, ending_of
+from cloudflow_dagster.runtime.outcome import Done, Ending, asks, delivering, ending_of
 from cloudflow_dagster.runtime.record import LoopFacts, LoopOutput, Record
 from cloudflow_dagster.runtime.work import error_of, failed, skip, without_work
 
@@ -101,10 +101,10 @@ def _failure(
     frame: Frame, step: Step, facts: LoopFacts, output: LoopOutput
 ) -> dict[str, Any] | None:
     """Return the loop's error, if it failed: that of the first item that did."""
-    if facts.on_item_error == "fail":
-        first = next(output.errors(), None)
-        if first is not None:
-            return loop_error(step, first)
+    any_error = facts.on_item_error == "fail"
+    first = next((error for error in output.errors() if any_error or asks(error)), None)
+    if first is not None:
+        return loop_error(step, first)
     missing = output.missing()
     if not missing:
         return None

@@ -115,12 +115,13 @@ def run_range(run: Run, step: Step, item_range: ItemRange, log_for: LogFor) -> R
     finally:
         run.records.flush()
     errors = iterations.errors
+    asking = iterations.asking
     ends_badly = facts.on_item_error == "fail" and (bool(errors) or iterations.stopped)
-    must_fail = ends_badly and after_failure(run, step)[0] is Ending.FAILED
+    must_fail = bool(asking) or (ends_badly and after_failure(run, step)[0] is Ending.FAILED)
     if must_fail and errors:
         # The engine will not come to close the loop: its record is written here.
         log = log_of(frame, step, log_for(step, ()))
-        failed(frame, step, loop_error(step, errors[0]), log)
+        failed(frame, step, loop_error(step, asking or errors[0]), log)
     shown = [{name: e.get(name) for name in ("index", "node", "code", "message")} for e in errors]
     return RangeResult(must_fail, shown, iterations.stopped)
 

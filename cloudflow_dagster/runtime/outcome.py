@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import cast
@@ -10,11 +11,13 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Carries
 from cloudflow_dagster.plan import Step
-from cloudflow_dagster.runtime.record import Given, Record, to_text
+from cloudflow_dagster.runtime.large import store
+from cloudflow_dagster.runtime.record import Given, Record, RecordKey, Source, to_text
 from cloudflow_dagster.runtime.run import Run
 
-LONGEST_OUTPUT = 256_000_000
-"""Characters of JSON; a larger result belongs in a file."""
+_MEGABYTE = 1_000_000
+MAYBE_DONE = "MaybeDone"
+"""Code of the error of a step whose call may have been carried out; a person has to say."""
 
 
 class Ending(StrEnum):
@@ -63,46 +66,73 @@ class StepFailed(Exception):  # noqa: N818 - it ends the op; the error is in `do
 
 
 def given(output: Json, ports: tuple[str, ...], *, attempts: int = 0) -> Record:
-    """Return the record of a step that gave this output.
+    """Return the record of a step that gave this output, which came with the flow or its event.
 
     Raises:
-        NodeError: It is not JSON, or too large.
+        NodeError: It is not JSON.
     """
     return Record("success", source=Given(json_text(output)), ports=ports, attempts=attempts)
 
 
-def json_text(output: Json) -> str:
-    """Return an output as JSON text.
+def worked_out(run: Run, key: RecordKey, output: Json) -> Source:
+    """Return what a step's work gave, without secrets; what is large is stored in a file.
 
     Raises:
         NodeError: It is not JSON, or too large.
     """
+    text = run.redactor.json_text(json_text(output))
+    most = run.project.settings.largest_output_mb * _MEGABYTE
+    if len(text) > most:
+        raise NodeError(
+            "OutputTooLarge",
+            f"The output has {len(text):,} bytes as JSON, and a node may give {most:,.0f}. Ask for "
+            "less, or raise `settings.largest_output_mb` in `cloudflow.yaml`.",
+            transient=False,
+        )
+    if len(text) > run.project.settings.inline_output_mb * _MEGABYTE:
+        return store(run.files, key, text)
+    return Given(text)
+
+
+def json_text(output: Json) -> str:
+    """Return an output as JSON text, in ASCII.
+
+    Raises:
+        NodeError: It is not JSON.
+    """
     try:
-        text = to_text(output)
+        return to_text(output)
     except (ValueError, TypeError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         raise NodeError(
             "InvalidOutput", f"The output is not JSON: {reason}.", transient=False
         ) from None
-    if len(text) > LONGEST_OUTPUT:
-        raise NodeError(
-            "OutputTooLarge",
-            f"The output has {len(text):,} characters as JSON; a node may give "
-            f"{LONGEST_OUTPUT:,}. Ask for less, or let it write a file.",
-            transient=False,
-        )
-    return text
 
 
 def unhandled(step: Step, record: Record) -> bool:
     """Return whether what hangs on a step cannot run any more."""
     match record.status:
         case "failure":
-            return not (step.catches or step.on_error == "continue")
+            return asks(record.error) or not (step.catches or step.on_error == "continue")
         case "not_run" | "canceled":
             return True
         case _:
             return False
+
+
+def asks(error: Mapping[str, Json] | None) -> bool:
+    """Return whether an error asks a person, so that nothing in the flow may catch it."""
+    return error is not None and error.get("code") == MAYBE_DONE
+
+
+def is_final(step: Step, record: Record) -> bool:
+    """Return whether a step is not done again when its run is gone on with.
+
+    A failure that was handled is not: what hangs on its `error` port has run.
+    """
+    if record.status == "failure":
+        return not unhandled(step, record)
+    return record.status == "success"
 
 
 def delivering(
@@ -138,8 +168,12 @@ def _delivers(
             return False
 
 
-def after_failure(run: Run, step: Step) -> tuple[Ending, tuple[str, ...]]:
+def after_failure(
+    run: Run, step: Step, error: Mapping[str, Json] | None = None
+) -> tuple[Ending, tuple[str, ...]]:
     """Return how a step that failed ends, and which of its ports deliver."""
+    if asks(error):
+        return Ending.FAILED, ()
     if step.on_error == "continue":
         ports = [p for p in step.ports if run.carries.get((step.id, p)) is Carries.OUTPUT]
         return Ending.CONTINUED, tuple(ports)

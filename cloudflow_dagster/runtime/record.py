@@ -9,9 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.plan import Plan
+
+if TYPE_CHECKING:
+    from cloudflow_dagster.runtime.intents import CallKey, Intents, Settled
 
 Status = Literal["success", "failure", "skipped", "not_run", "canceled"]
 """How a step ended. Outside loops `not_run` is not recorded: it follows from the plan."""
@@ -170,6 +174,7 @@ class RunFacts:
         params: The flow's params.
         trigger_node: Id of the trigger the run started at, if the flow has any.
         event: The trigger's event `{type, time, payload}`, or null.
+        plan: What is run, by the name under which the plan is stored (`plans.py`).
     """
 
     flow: str
@@ -178,6 +183,7 @@ class RunFacts:
     params: Json = None
     trigger_node: str | None = None
     event: Json = None
+    plan: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,14 +213,15 @@ class Records(Protocol):
     """
 
     run_id: str
+    intents: Intents
 
     @property
     def lineage(self) -> Sequence[Ancestor]:
         """The runs that this one and its ancestors did again, the nearest first."""
         ...
 
-    def save_run(self, facts: RunFacts) -> None:
-        """Store what is fixed for this run."""
+    def save_run(self, facts: RunFacts, plan: Plan | None = None) -> None:
+        """Store what is fixed for this run, and with it what it is a run of."""
         ...
 
     def load_run(self, run_id: str | None = None) -> RunFacts | None:
@@ -226,19 +233,29 @@ class Records(Protocol):
         ...
 
     def earlier(self, key: RecordKey, owner: str) -> Record | None:
-        """Return what an ancestor recorded, if this run resumes it and may keep that."""
+        """Return what an ancestor recorded, or this run before it was suspended, if it is kept."""
         ...
 
     def own(self, key: RecordKey) -> Record | None:
         """Return a record that this run itself wrote."""
         ...
 
-    def write(self, key: RecordKey, record: Record, *, soon: bool = False) -> Record:
+    def of_run(self, run_id: str, key: RecordKey) -> Record | None:
+        """Return a record that a run wrote, whether this one goes on with it or not."""
+        ...
+
+    def write(
+        self, key: RecordKey, record: Record, *, soon: bool = False, settled: Settled | None = None
+    ) -> Record:
         """Store a record, and return it as stored; `soon` lets it wait a moment for others."""
         ...
 
     def flush(self) -> None:
         """Store what waits to be written."""
+        ...
+
+    def call_key(self, key: RecordKey, owner: str, round_: int = 0) -> CallKey:
+        """Return which call of the line of runs a step makes here."""
         ...
 
     def token_run(self, owner: str) -> str:

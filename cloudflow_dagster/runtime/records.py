@@ -6,14 +6,17 @@ import json
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.runtime.database import RecordsError, database
+from cloudflow_dagster.runtime.intents import CallKey, Intents, Settled, settle
+from cloudflow_dagster.runtime.plans import store_plan
 from cloudflow_dagster.runtime.record import (
     Ancestor,
     LoopFacts,
@@ -64,6 +67,9 @@ class SqliteRecords:
         lineage: The runs that it re-executes, the nearest first.
     """
 
+    goes_on = False
+    """Whether the run was suspended, and this process goes on with it."""
+
     def __init__(
         self,
         path: Path | str,
@@ -83,6 +89,7 @@ class SqliteRecords:
             raise RecordsError(f"Run {run_id} was deleted while it started.")
         self._run = own
         self._numbers = [self._number(ancestor.run_id) for ancestor in self.lineage]
+        self.intents = Intents(self._db, run_id, own)
 
     def _number(self, run_id: str) -> int | None:
         with self._db.read() as connection:
@@ -91,11 +98,14 @@ class SqliteRecords:
 
     # Runs
 
-    def save_run(self, facts: RunFacts) -> None:
-        """Store what is fixed for this run."""
-        self._db.execute(
-            "UPDATE runs SET facts = ? WHERE n = ?", (to_text(asdict(facts)), self._run)
-        )
+    def save_run(self, facts: RunFacts, plan: Plan | None = None) -> None:
+        """Store what is fixed for this run, and with it what it is a run of."""
+        with self._db.write() as connection:
+            if plan is not None:
+                facts = replace(facts, plan=store_plan(connection, plan))
+            connection.execute(
+                "UPDATE runs SET facts = ? WHERE n = ?", (to_text(asdict(facts)), self._run)
+            )
 
     def load_run(self, run_id: str | None = None) -> RunFacts | None:
         """Return what is fixed for this run, or another one; None if nothing was stored."""
@@ -111,7 +121,7 @@ class SqliteRecords:
         if number is None:
             return
         with self._db.write() as connection:
-            for table in ("records", "items", "loops", "stopped"):
+            for table in ("records", "items", "loops", "stopped", "intents"):
                 connection.execute(f"DELETE FROM {table} WHERE run = ?", (number,))  # noqa: S608
             connection.execute("DELETE FROM runs WHERE n = ?", (number,))
 
@@ -147,7 +157,12 @@ class SqliteRecords:
         return True
 
     def _kept(self, owner: str) -> Iterator[int]:
-        """Yield the ancestors whose successes inside a loop are not done again."""
+        """Yield the runs whose successes inside a loop are not done again.
+
+        They are ancestors, and this run itself if it was suspended and goes on.
+        """
+        if self.goes_on:
+            yield self._run
         for ancestor, number in zip(self.lineage, self._numbers, strict=True):
             executed = ancestor.reran is None or owner in ancestor.reran
             if executed and not ancestor.resume:
@@ -165,6 +180,25 @@ class SqliteRecords:
             run = ancestor.run_id
         return run
 
+    def claim(self, worker: str) -> None:
+        """Note who executes this run, and let the one that it goes on with change nothing more.
+
+        Args:
+            worker: A mark of the process. It is found by `worker_in`.
+        """
+        with self._db.write(through=True) as connection:
+            connection.execute("UPDATE runs SET worker = ? WHERE n = ?", (worker, self._run))
+            if self.lineage and self.lineage[0].resume:
+                connection.execute(
+                    "INSERT INTO runs (id, successor) VALUES (?, ?) "
+                    "ON CONFLICT (id) DO UPDATE SET successor = excluded.successor",
+                    (self.lineage[0].run_id, self.run_id),
+                )
+
+    def call_key(self, key: RecordKey, owner: str, round_: int = 0) -> CallKey:
+        """Return which call of the line of runs a step makes here."""
+        return CallKey(self.token_run(owner), key.node, key.indices, round_)
+
     # Records
 
     def read(self, key: RecordKey, owner: str | None = None) -> Record | None:
@@ -173,12 +207,17 @@ class SqliteRecords:
         return self._first(self._chain(owner or key.node, inner=inner), key)
 
     def earlier(self, key: RecordKey, owner: str) -> Record | None:
-        """Return what an ancestor recorded, if this run resumes it and may keep that."""
-        return self._first(self._kept(owner), key) if self.lineage else None
+        """Return what an ancestor recorded, or this run before it was suspended, if it is kept."""
+        return self._first(self._kept(owner), key) if self.lineage or self.goes_on else None
 
     def own(self, key: RecordKey) -> Record | None:
         """Return a record that this run itself wrote."""
         return self._first(iter((self._run,)), key)
+
+    def of_run(self, run_id: str, key: RecordKey) -> Record | None:
+        """Return a record that a run wrote, whether this one goes on with it or not."""
+        number = self._number(run_id)
+        return None if number is None else self._first(iter((number,)), key)
 
     def _first(self, runs: Iterator[int], key: RecordKey) -> Record | None:
         self.flush()
@@ -193,13 +232,16 @@ class SqliteRecords:
                 return to_record(self._db, place, row)
         return None
 
-    def write(self, key: RecordKey, record: Record, *, soon: bool = False) -> Record:
+    def write(
+        self, key: RecordKey, record: Record, *, soon: bool = False, settled: Settled | None = None
+    ) -> Record:
         """Store a record, and return it as it is stored.
 
         Args:
             key: Whose.
             record: What.
             soon: It may wait a moment for others to be written with it. This run sees it at once.
+            settled: What came of the step's call; stored with the record or not at all.
         """
         place = Place.of(self._run, key)
         row = to_row(place, record)
@@ -208,22 +250,28 @@ class SqliteRecords:
                 self._oldest = time.monotonic()
             self._waiting.append(row)
             full = len(self._waiting) >= BATCH or time.monotonic() - self._oldest > BATCH_SECONDS
-        if full or not soon:
-            self.flush()
+        if full or not soon or settled:
+            self.flush(settled)
         return as_stored(self._db, place, record)
 
-    def flush(self) -> None:
-        """Store what waits to be written."""
+    def flush(self, settled: Settled | None = None) -> None:
+        """Store what waits to be written.
+
+        Args:
+            settled: What came of a call, to be stored with it.
+        """
         # The lock is held until the rows are stored: whoever finds nothing waiting can read them.
         with self._lock:
-            if not self._waiting:
+            if not self._waiting and not settled:
                 return
             rows, self._waiting = self._waiting, []
-            if len(rows) == 1:
+            if len(rows) == 1 and not settled:
                 self._db.execute(INSERT, rows[0])
-            else:
-                with self._db.write() as connection:
-                    connection.executemany(INSERT, rows)
+                return
+            with self._db.write() as connection:
+                connection.executemany(INSERT, rows)
+                if settled:
+                    settle(connection, self._run, settled)
 
     # Loops
 
@@ -411,3 +459,15 @@ class SqliteRecords:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def worker_in(path: Path, run_id: str) -> str | None:
+    """Return the mark of the process that executes a run; None if it has not begun.
+
+    Args:
+        path: The file of the records.
+        run_id: The run.
+    """
+    with database(path).read() as connection:
+        row = connection.execute("SELECT worker FROM runs WHERE id = ?", (run_id,)).fetchone()
+    return row[0] if row else None

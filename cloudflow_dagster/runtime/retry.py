@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 from cloudflow_dagster.flow.model import Retry
 from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.runtime.outcome import MAYBE_DONE
 
 LONGEST_DELAY = 86_400.0
-NEVER = frozenset({"UntilTimeout"})
+NEVER = frozenset({"UntilTimeout", MAYBE_DONE})
 """Codes that are not repeated, whatever `on` says."""
 ALWAYS_TRANSIENT = frozenset({"Timeout"})
 """Codes that every node type takes for transient: an attempt ran out of its time."""

@@ -15,11 +15,13 @@ from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Carries, NodeType
 from cloudflow_dagster.plan import Plan, Step
 from cloudflow_dagster.runtime.clock import RunClock
+from cloudflow_dagster.runtime.parking import Parking
 from cloudflow_dagster.runtime.record import Records
 from cloudflow_dagster.runtime.redaction import Redactor
 
 if TYPE_CHECKING:
     from cloudflow_dagster.runtime.bind import Binding
+    from cloudflow_dagster.runtime.waits import Waits
 
 LogFor = Callable[[Step, tuple[int, ...]], CallLog]
 """Gives the log for the lines of a body step; the lines themselves name step and item."""
@@ -63,11 +65,33 @@ class ProjectFacts(Protocol):
         ...
 
 
+class ChildWaits(Exception):  # noqa: N818 - it says what it means
+    """A child run is suspended; `run` is its id."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(f"The run {run} waits.")
+        self.run = run
+
+
 class ChildRuns(Protocol):
     """Runs other flows for `flow.call`."""
 
-    def run_flow(self, flow: str, params: Json, max_depth: int | None, parent: Run) -> Json:
-        """Run a flow to its end and return its result; raises `NodeError`."""
+    def run_flow(
+        self, flow: str, params: Json, max_depth: int | None, parent: Run, *, log: CallLog
+    ) -> Json:
+        """Run a flow to its end and return its result; raises `NodeError` or `ChildWaits`."""
+        ...
+
+    def has_ended(self, run: str) -> bool:
+        """Return whether a child run that was suspended has ended."""
+        ...
+
+    def result_of(self, flow: str, run: str) -> Json:
+        """Return the result of a child run that has ended; raises `NodeError`."""
+        ...
+
+    def cancel(self, run: str) -> None:
+        """Cancel a child run that is suspended."""
         ...
 
 
@@ -95,6 +119,8 @@ class Run:
         only: Id of the one node to run, if the others are not.
         stop: Set when the run is to end.
         clock: How long it has worked.
+        waits: Where long waits are kept; None where they cannot be.
+        parking: Where its threads stand that wait for long.
     """
 
     plan: Plan
@@ -116,6 +142,8 @@ class Run:
     only: str | None = None
     stop: threading.Event = field(default_factory=threading.Event)
     clock: RunClock = field(default_factory=RunClock)
+    waits: Waits | None = None
+    parking: Parking = field(default_factory=Parking)
     bindings: dict[str, Binding] = field(default_factory=dict[str, "Binding"], repr=False)
 
     @cached_property

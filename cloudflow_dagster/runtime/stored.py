@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.runtime.database import Database, RecordsError
+from cloudflow_dagster.runtime.large import StoredFile
 from cloudflow_dagster.runtime.record import Given, Record, RecordKey, Source, to_text
 
-_NONE, _TEXT, _ALIAS, _LOOP = range(4)
-"""How an output is stored: not at all, here, in another record, as the iterations of a loop."""
+_NONE, _TEXT, _ALIAS, _LOOP, _FILE = range(5)
+"""How an output is stored: not at all, here, in another record, as the iterations of a loop, in a
+file."""
 INLINE = 16_384
 """Outputs up to so many characters are read with their record, and copied instead of shared."""
 CHUNK = 100
@@ -182,6 +184,8 @@ def _source(db: Database, place: Place, form: int, output: str | None) -> Source
     if form == _TEXT:
         return StoredText(db, place, output)
     address = json.loads(output or "{}")
+    if form == _FILE:
+        return StoredFile(db.path.parent / "files", address["file"], address["size"])
     if form == _ALIAS:
         place = Place(*address["of"])
         if "runs" not in address:
@@ -226,6 +230,8 @@ def _form(place: Place, record: Record) -> tuple[int, str | None]:
             if at == place:
                 return _LOOP, to_text(address)
             return _ALIAS, to_text({"of": at, **address})
+        case StoredFile(name=name, size=size):
+            return _FILE, to_text({"file": name, "size": size})
         case StoredText(place=at, text=text) if at != place and (
             text is None or len(text) > INLINE
         ):

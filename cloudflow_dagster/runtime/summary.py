@@ -11,23 +11,30 @@ from cloudflow_dagster.runtime.outcome import unhandled
 from cloudflow_dagster.runtime.record import Record, RecordKey, Records, Status, Tally
 
 RunStatus = Literal["success", "failure", "waiting", "canceled"]
+NodeStatus = Status | Literal["waiting"]
 
 _WORST_FIRST: tuple[Status, ...] = ("failure", "canceled", "not_run", "success", "skipped")
 """Of a body node's items. One that was skipped is no worse than one that ran."""
 
 
 def summarise(
-    plan: Plan, records: Records, status: RunStatus | None = None, *, only: str | None = None
+    plan: Plan,
+    records: Records,
+    status: RunStatus | None = None,
+    *,
+    only: str | None = None,
+    waiting: frozenset[str] = frozenset(),
 ) -> dict[str, Json]:
     """Return `{run_id, status, result, nodes: {<id>: {status, output, error, attempts}}}`.
 
     Args:
         plan: The plan that was run.
-        records: Those of the run, which has ended.
+        records: Those of the run, which has ended or is suspended.
         status: How the engine says that it ended; None: as its nodes say.
         only: Id of the one node that was run, if the others were not.
+        waiting: Ids of the nodes that a suspended run waits at.
     """
-    statuses = _Statuses(plan, records, only)
+    statuses = _Statuses(plan, records, only, waiting)
     nodes = {step.id: statuses.node(step) for step in plan.walk()}
     return {
         "run_id": records.run_id,
@@ -68,7 +75,9 @@ def _own(records: Records, step: Step, only: str | None) -> Record | None:
 class _Statuses:
     """How each step ended, also those that left no record."""
 
-    def __init__(self, plan: Plan, records: Records, only: str | None) -> None:
+    def __init__(
+        self, plan: Plan, records: Records, only: str | None, waiting: frozenset[str]
+    ) -> None:
         self._plan = plan
         self._all = records
         self._only = only
@@ -76,7 +85,9 @@ class _Statuses:
         self._trigger = facts.trigger_node if facts else None
         self._steps = {step.id: step for step in plan.steps}
         self._records = {step.id: _own(records, step, only) for step in plan.steps}
-        self._known: dict[str, Status] = {}
+        loops = {loop for step in plan.walk() if step.id in waiting for loop in step.loops}
+        self._waiting = waiting | loops
+        self._known: dict[str, NodeStatus] = {}
         for step in plan.steps:
             self._known[step.id] = self._outside_loops(step)
 
@@ -98,9 +109,11 @@ class _Statuses:
             "attempts": record.attempts if record is not None else 0,
         }
 
-    def _outside_loops(self, step: Step) -> Status:
+    def _outside_loops(self, step: Step) -> NodeStatus:
         """Return how a step ended; those before it in the plan are known."""
         record = self._records[step.id]
+        if step.id in self._waiting and record is None:
+            return "waiting"
         if record is not None:
             return record.status
         if self._only is not None:
@@ -115,7 +128,7 @@ class _Statuses:
         return "not_run" if arrived or not step.inputs else "skipped"
 
     def _is_blocked(self, source: str) -> bool:
-        if self._known[source] == "not_run":
+        if self._known[source] in {"not_run", "waiting"}:
             return True
         record = self._records[source]
         return record is not None and unhandled(self._steps[source], record)
@@ -130,7 +143,11 @@ class _Statuses:
         tally = Tally({}, 0, None)
         if self._only in {None, outermost} and loop != "skipped":
             tally = self._all.tally(step.id, outermost, len(step.loops))
-        found = next((status for status in _WORST_FIRST if tally.statuses.get(status)), None)
+        found: NodeStatus | None = next(
+            (status for status in _WORST_FIRST if tally.statuses.get(status)), None
+        )
+        if step.id in self._waiting and found != "failure":
+            found = "waiting"
         # Without a record no iteration came to it.
         left_out: Status = "skipped" if loop in {"success", "skipped"} else "not_run"
         return {

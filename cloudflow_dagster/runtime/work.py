@@ -5,23 +5,29 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from cloudflow_dagster.diagnostics.wording import sentence
 from cloudflow_dagster.expressions import ExpressionError, evaluate_condition
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import CallLog
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
-from cloudflow_dagster.nodes.spec import Behaviour, Chosen, Kind
+from cloudflow_dagster.nodes.spec import Behaviour, Chosen, Kind, Repeat
 from cloudflow_dagster.plan import Step
 from cloudflow_dagster.runtime.attempt import Attempt, RedactedLog, log_of, out_of_time
 from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.incoming import Incoming, incoming
+from cloudflow_dagster.runtime.intents import Settled
+from cloudflow_dagster.runtime.once import Progress
 from cloudflow_dagster.runtime.outcome import (
     Again,
     Done,
     Ending,
     after_failure,
     delivering,
+    ending_of,
     given,
+    is_final,
     json_text,
+    worked_out,
 )
 from cloudflow_dagster.runtime.record import Given, Record
 from cloudflow_dagster.runtime.retry import next_delay
@@ -31,7 +37,12 @@ _HEAVY = ("generic.http.", "generic.code", "flow.call", "logic.wait")
 
 def execute(frame: Frame, step: Step, attempt: int, log: CallLog) -> Done | Again:
     """Execute a step that is no loop, in whatever frame."""
+    frame.run.parking.pass_gate()
     own_log = log_of(frame, step, log)
+    kept = _kept(frame, step)
+    if kept is not None:
+        own_log.info("Done already, by the run that is gone on with.")
+        return Done(frame.write(step, kept), ending_of(step, kept))
     came_in = incoming(frame, step)
     if came_in is None:
         return skip(frame, step, own_log)
@@ -40,6 +51,18 @@ def execute(frame: Frame, step: Step, attempt: int, log: CallLog) -> Done | Agai
         return done
     with frame.run.clock.doing(waits=step.behaviour is Behaviour.WAIT):
         return _Work(frame, step, came_in, attempt, own_log).do()
+
+
+def _kept(frame: Frame, step: Step) -> Record | None:
+    """Return the record of a step that ended in the run that is gone on with.
+
+    The engine may not know of it: that run was killed before its history was written.
+    """
+    run = frame.run
+    if frame.items or not run.records.lineage:
+        return None
+    kept = run.records.earlier(frame.key(step.id), run.owner(step))
+    return kept if kept is not None and is_final(step, kept) else None
 
 
 def skip(frame: Frame, step: Step, log: RedactedLog) -> Done:
@@ -112,16 +135,21 @@ class _Work:
             # What the light steps before it gave is stored before anything happens outside.
             records.flush()
         rounds = self._rounds()
+        attempt = Attempt(self.frame, self.step, self.came_in, self.log)
         try:
-            output = self._rounds_of_work(rounds)
+            output = self._rounds_of_work(attempt, rounds)
             record = self._success(output)
         except NodeError as error:
-            return self._failed(error, rounds)
+            return self._failed(error, rounds, attempt.progress)
         except Canceled:
-            self.frame.write(self.step, Record("canceled", attempts=self.attempt))
+            canceled = Record("canceled", attempts=self.attempt)
+            self.frame.write(self.step, canceled, settled=attempt.progress.given_up())
             raise
         soon = bool(self.frame.items) and self._light
-        return Done(self.frame.write(self.step, record, soon=soon), Ending.OK)
+        stored = self.frame.write(
+            self.step, record, soon=soon, settled=attempt.progress.succeeded()
+        )
+        return Done(stored, Ending.OK)
 
     @property
     def _light(self) -> bool:
@@ -136,11 +164,18 @@ class _Work:
             before = self.frame.run.records.own(self.frame.key(self.step.id))
             if before is not None and before.state:
                 return _Rounds(before.state["since"], before.state["round"])
-        return _Rounds(time.time())
+        return _Rounds(time.time(), self._round_of_earlier_run())
 
-    def _rounds_of_work(self, rounds: _Rounds) -> Json | Chosen:
+    def _round_of_earlier_run(self) -> int:
+        """Return the round that an interrupted run was in, of a step that changes something."""
+        records = self.frame.run.records
+        if self.step.until is None or not records.lineage:
+            return 0
+        key = records.call_key(self.frame.key(self.step.id), self.frame.run.owner(self.step))
+        return records.intents.last_round(key)
+
+    def _rounds_of_work(self, attempt: Attempt, rounds: _Rounds) -> Json | Chosen:
         until = self.step.until
-        attempt = Attempt(self.frame, self.step, self.came_in, self.log)
         if until is None:
             return attempt.work(self._deadline(self.step.timeout), 0)
         while True:
@@ -150,11 +185,20 @@ class _Work:
             output = self._round(attempt, rounds.round, left)
             if self._holds(attempt, output):
                 return output
+            self._keep_round(attempt, output)
             left = rounds.since + until.timeout - time.time()
             self.log.info(f"Round {rounds.round + 1}: `until` does not hold yet.")
             if self.frame.run.stop.wait(max(0.0, min(until.interval, left))):
                 raise Canceled
             rounds.round += 1
+
+    def _keep_round(self, attempt: Attempt, output: Json | Chosen) -> None:
+        """Note what a round gave that is not the last: it is not done again."""
+        settled = attempt.progress.succeeded()
+        if settled is not None and not isinstance(output, Chosen):
+            run = self.frame.run
+            run.records.intents.settle(settled, run.redactor.json_text(json_text(output)))
+            attempt.calls.clear()
 
     def _round(self, attempt: Attempt, round_: int, left: float) -> Json | Chosen:
         """Do one round, within the time of the attempt and of all rounds together."""
@@ -193,34 +237,46 @@ class _Work:
         run, step = self.frame.run, self.step
         if isinstance(output, Chosen):
             ports = delivering(run, step, None, chosen=output.port)
+            if not ports:
+                self.log.info(f"`{output.port}`: nothing is connected to that port.")
             if run.pinned and step.pinned:
                 return given(run.redactor.value(step.pin), ports, attempts=self.attempt)
             return _passed_on(self.came_in, ports, self.attempt)
-        text = run.redactor.json_text(json_text(output))
         return Record(
             "success",
-            source=Given(text),
+            source=worked_out(run, self.frame.key(step.id), output),
             ports=delivering(run, step, output, chosen=None),
             attempts=self.attempt,
         )
 
-    def _failed(self, error: NodeError, rounds: _Rounds) -> Done | Again:
+    def _failed(self, error: NodeError, rounds: _Rounds, progress: Progress) -> Done | Again:
         run, step = self.frame.run, self.step
+        settled = progress.failed(error)
         content = error_of(self.frame, step, error, self.attempt)
         try:
             transient = run.node_type(step).transient
         except NodeError:
             transient = frozenset[str]()
         delay = next_delay(step.retry, error, self.attempt, transient)
+        if delay is not None and self._may_be_done(settled, progress):
+            self.log.warning("No other attempt: this one may have been carried out after all.")
+            delay = None
         if delay is not None:
             self.log.warning(
-                f"Attempt {self.attempt} failed with {error.code}: {error.message} "
+                f"Attempt {self.attempt} failed with {error.code}: {sentence(error.message)} "
                 f"The next one starts in {delay:.3g} s."
             )
             state = rounds.state() if step.until else None
             record = Record("failure", error=content, attempts=self.attempt, state=state)
-            return Again(delay, self.frame.write(step, record))
-        return failed(self.frame, step, content, self.log)
+            return Again(delay, self.frame.write(step, record, settled=settled))
+        return failed(self.frame, step, content, self.log, settled)
+
+    def _may_be_done(self, settled: Settled | None, progress: Progress) -> bool:
+        """Return whether another attempt could do something twice, and nobody asked for that."""
+        retry = self.step.retry
+        asked_for = retry is not None and retry.on is not None
+        unsure = settled is not None and settled.state == "unsure"
+        return unsure and progress.repeat is Repeat.ASK and not asked_for
 
 
 def error_of(frame: Frame, step: Step, error: NodeError, attempts: int) -> dict[str, Json]:
@@ -236,15 +292,30 @@ def error_of(frame: Frame, step: Step, error: NodeError, attempts: int) -> dict[
     }
 
 
-def failed(frame: Frame, step: Step, error: dict[str, Json], log: RedactedLog) -> Done:
-    """End a step after its last attempt failed."""
-    ending, ports = after_failure(frame.run, step)
+def failed(
+    frame: Frame,
+    step: Step,
+    error: dict[str, Json],
+    log: RedactedLog,
+    settled: Settled | None = None,
+) -> Done:
+    """End a step after its last attempt failed.
+
+    Args:
+        frame: Where it is executed.
+        step: The step.
+        error: Why.
+        log: The step's log.
+        settled: What came of its call.
+    """
+    ending, ports = after_failure(frame.run, step, error)
     goes_on = {
         Ending.CAUGHT: "The flow goes on at `error`.",
         Ending.CONTINUED: "The flow goes on (`on_error: continue`).",
     }
     log.warning(
-        f"Failed with {error['code']}: {error['message']} {goes_on.get(ending, '')}".strip()
+        f"Failed with {error['code']}: {sentence(error['message'])} "
+        f"{goes_on.get(ending, '')}".strip()
     )
     record = Record(
         "failure",
@@ -253,4 +324,4 @@ def failed(frame: Frame, step: Step, error: dict[str, Json], log: RedactedLog) -
         error=error,
         attempts=int(error["attempts"]),
     )
-    return Done(frame.write(step, record), ending)
+    return Done(frame.write(step, record, settled=settled), ending)

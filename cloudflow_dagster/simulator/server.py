@@ -8,6 +8,7 @@ import json
 import logging
 import socket
 import threading
+import uuid
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, Self
@@ -117,6 +118,7 @@ def call(endpoint: str, method: str, path: str, body: dict[str, Any] | None = No
 def _cloud() -> _App:
     """Return moto's application, set up so that nothing needs Docker or the network."""
     hasten()
+    _number_answers()
     app: Any = importlib.import_module("moto.moto_server.werkzeug_app")
     # moto lets every web page of the browser on this machine read its answers.
     app.DISABLE_GLOBAL_CORS = True
@@ -127,6 +129,16 @@ def _cloud() -> _App:
     config["batch"] = {"use_docker": False}
     config["stepfunctions"] = {"execute_state_machine": True}
     return app.DomainDispatcherApplication(app.create_backend_app)
+
+
+def _number_answers() -> None:
+    """Give each answer a request id of its own, as AWS does; moto calls EC2's all `request-id`."""
+    context: Any = importlib.import_module("moto.core.serialize").SerializationContext
+
+    def begin(self: Any, request_id: str | None = None) -> None:
+        self.request_id = request_id or str(uuid.uuid4())
+
+    context.__init__ = begin
 
 
 def _quiet_handler() -> Any:

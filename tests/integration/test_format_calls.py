@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,8 @@ import dagster as dg
 import pytest
 
 from cloudflow_dagster.engine.definitions import build_definitions
+from cloudflow_dagster.engine.flow_runs import go_on
+from cloudflow_dagster.runtime.waits import Waits
 from tests.fixtures.programs import (
     MANUAL,
     Programs,
@@ -161,27 +164,36 @@ def test_a_wait_passes_on_what_came_in(programs: Programs) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "code"),
+    ("config", "answer", "given"),
     [
-        ({"seconds": 61}, "CF9001"),
-        ({"until": "2030-01-01T00:00:00Z"}, "CF9001"),
-        ({"approval": {"message": "Go on?", "approvers": ["ops"]}}, "CF9002"),
-        ({"resume": True}, "CF9003"),
+        ({"approval": {"message": "Go on?"}}, {"approved": True}, {"approved": True}),
+        ({"resume": True}, [1, 2], [1, 2]),
     ],
 )
-def test_waits_over_a_minute_approvals_and_resume_urls_are_not_supported_yet(
-    programs: Programs, config: dict[str, Any], code: str
+def test_an_approval_and_a_resume_call_give_what_was_answered(
+    programs: Programs, config: dict[str, Any], answer: Any, given: Any
 ) -> None:
-    (diagnostic,) = programs.check(chain(MANUAL, wait("pause", **config))).diagnostics
+    waiting = programs.run(chain(MANUAL, wait("pause", **config), result("{{ nodes.pause }}")))
+    assert waiting.status == "waiting"
+    waits = Waits(programs.project.records)
+    (open_,) = waits.of_run(waiting.id)
+    assert waits.answer(open_, answer, "ada")
+    done = go_on(programs.project, programs.instance, waiting.id)
+    assert done
+    assert done["result"] == given
 
-    assert (diagnostic.code, diagnostic.severity) == (code, "error")
-    assert "not supported yet" in diagnostic.message
 
-
-def test_a_wait_that_turns_out_to_be_too_long_fails_and_says_so(programs: Programs) -> None:
-    ended = programs.run(chain(MANUAL, wait("pause", seconds="{{ 30 * 30 }}")))
-
-    assert ended.code("pause") == "NotSupportedYet"
+@pytest.mark.parametrize(
+    "config", [{"seconds": 3600}, {"seconds": "{{ 60 * 60 }}"}, {"until": "2126-01-01T00:00:00Z"}]
+)
+def test_a_wait_longer_than_a_minute_holds_no_process(
+    programs: Programs, config: dict[str, Any]
+) -> None:
+    waiting = programs.run(chain(MANUAL, wait("pause", **config), result("{{ input }}")))
+    assert waiting.status == "waiting"
+    (open_,) = Waits(programs.project.records).of_run(waiting.id)
+    assert open_.due is not None
+    assert open_.due > time.time() + 3500
 
 
 @pytest.mark.parametrize("config", [{}, {"seconds": 1, "until": "{{ $now() }}"}])

@@ -14,6 +14,7 @@ import pytest
 from cloudflow_dagster.compiler.pipeline import compile_file, compile_project
 from cloudflow_dagster.engine.definitions import build_definitions
 from cloudflow_dagster.engine.run_flow import CannotStart
+from cloudflow_dagster.engine.told import Told
 from cloudflow_dagster.providers import catalogue
 from tests.fixtures.programs import (
     MANUAL,
@@ -191,8 +192,9 @@ def test_the_cli_and_the_launchpad_check_params(programs: Programs, wrong: dict[
 
     with pytest.raises(CannotStart, match=next(iter(wrong))):
         programs.run(path, wrong)
-    if wrong == {"keep": 0}:  # Dagster's own types know no minimum: the run says it
-        assert programs.run(path, wrong, way="dagster").status == "failure"
+    if wrong == {"keep": 0}:  # Dagster's own types know no minimum
+        with pytest.raises(Told, match="less than the minimum"):
+            programs.run(path, wrong, way="dagster")
         return
     with pytest.raises(dg.DagsterInvalidConfigError, match=next(iter(wrong))):
         programs.run(path, wrong, way="dagster")

@@ -243,3 +243,22 @@ def test_without_moto_it_names_the_extra() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'cloudflow-dagster[simulator]'" in run.stdout
+
+
+def test_each_answer_has_a_request_id_of_its_own() -> None:
+    with start_simulated_aws(seeded=False) as cloud:
+        account = EstateAccount(cloud.endpoint)
+        try:
+            ids = [
+                getattr(account.client(service), operation)()["ResponseMetadata"]["RequestId"]
+                for service, operation in (
+                    ("ec2", "describe_volumes"),
+                    ("ec2", "describe_volumes"),
+                    ("sqs", "list_queues"),
+                    ("sns", "list_topics"),
+                )
+            ]
+        finally:
+            account.close()
+    assert len(set(ids)) == len(ids)
+    assert all(len(id) > 30 for id in ids)

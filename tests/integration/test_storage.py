@@ -52,6 +52,8 @@ def _file_for_a_folder(project: Project) -> None:
 
 
 def _damaged_history(project: Project) -> None:
+    for path in (project.state / "dagster" / "history").glob("runs.db-*"):
+        path.unlink()
     (project.state / "dagster" / "history" / "runs.db").write_bytes(b"no database" * 1000)
 
 

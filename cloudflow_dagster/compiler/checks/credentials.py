@@ -48,7 +48,8 @@ def check_credentials(subject: Subject) -> None:
         provider = known.provider_of(name)
         if provider is None:
             message = f"The project has no credential `{shortened(name)}`."
-            subject.found.add(UNKNOWN_CREDENTIAL, at, message, known.suggest(name))
+            hint = known.suggest(name) or _other(subject, vertex.type.provider)
+            subject.found.add(UNKNOWN_CREDENTIAL, at, message, hint)
         elif provider != vertex.type.provider:
             wanted = vertex.type.provider
             message = f"`{name}` is a credential of {provider}; {vertex.node.type} needs {wanted}."

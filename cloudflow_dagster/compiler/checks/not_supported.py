@@ -2,45 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from cloudflow_dagster.compiler.graph import Vertex
 from cloudflow_dagster.compiler.subject import Subject
 from cloudflow_dagster.diagnostics.model import Rule, Severity
-from cloudflow_dagster.nodes.spec import Behaviour, Kind
+from cloudflow_dagster.nodes.spec import Kind
 
 _PLAIN = """{"version": 1, "nodes": [{"id": "start", "type": "trigger.manual"}]}"""
-_SHORT = """{"version": 1, "nodes": [{"id": "pause", "type": "logic.wait",
-   "config": {"seconds": 30}}]}"""
-
-LONG_WAIT = Rule(
-    code="CF9001",
-    title="Waiting for more than a minute is not supported yet",
-    explanation=(
-        "`logic.wait` waits for up to 60 seconds in this version. A time to wait `until` can be "
-        "an expression whose value lies less than a minute ahead."
-    ),
-    wrong="""{"version": 1, "nodes": [{"id": "pause", "type": "logic.wait",
-   "config": {"seconds": 3600}}]}""",
-    right=_SHORT,
-)
-APPROVAL = Rule(
-    code="CF9002",
-    title="Waiting for an approval is not supported yet",
-    explanation="`approval` of `logic.wait` comes in a later version.",
-    wrong="""{"version": 1, "nodes": [
-  {"id": "ask", "type": "logic.wait", "config": {"approval": {"message": "Go on?"}}}
-]}""",
-    right=_SHORT,
-)
-RESUME = Rule(
-    code="CF9003",
-    title="Waiting for a call to a resume URL is not supported yet",
-    explanation="`resume` of `logic.wait` comes in a later version.",
-    wrong="""{"version": 1, "nodes": [{"id": "ask", "type": "logic.wait",
-   "config": {"resume": true}}]}""",
-    right=_SHORT,
-)
 COMPENSATE = Rule(
     code="CF9004",
     title="`compensate` is not supported yet",
@@ -93,8 +60,6 @@ RESOURCE = Rule(
     right="""{"version": 1, "nodes": [{"id": "files", "type": "aws.s3.create_bucket",
    "config": {"Bucket": "files"}}]}""",
 )
-_WAITS: Mapping[str, Rule] = {"approval": APPROVAL, "resume": RESUME}
-_LONGEST = 60
 
 
 def check_not_supported(subject: Subject) -> None:
@@ -123,23 +88,3 @@ def _check_node(subject: Subject, vertex: Vertex) -> None:
     if vertex.type is not None and vertex.type.kind is Kind.RESOURCE:
         message = f"`{vertex.node.type}` is a cloud resource, which is not supported yet."
         found.add(RESOURCE, graph.at(vertex, "type"), message)
-    if vertex.behaves(Behaviour.WAIT):
-        _check_wait(subject, vertex)
-
-
-def _check_wait(subject: Subject, vertex: Vertex) -> None:
-    config = vertex.node.config
-    for field, rule in _WAITS.items():
-        if config.get(field) is not None and config.get(field) is not False:
-            at = subject.graph.at(vertex, "config", field)
-            subject.found.add(rule, at, f"`{field}` is not supported yet.")
-    seconds = config.get("seconds")
-    if isinstance(seconds, int | float) and seconds > _LONGEST:
-        at = subject.graph.at(vertex, "config", "seconds")
-        message = f"Waiting {seconds:g} seconds is not supported yet; up to {_LONGEST} are."
-        subject.found.add(LONG_WAIT, at, message)
-    until = config.get("until")
-    if isinstance(until, str) and "{{" not in until:
-        at = subject.graph.at(vertex, "config", "until")
-        message = "Waiting until a fixed time is not supported yet."
-        subject.found.add(LONG_WAIT, at, message)

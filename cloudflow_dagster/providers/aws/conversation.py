@@ -10,13 +10,16 @@ from typing import Any, cast
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.errors import (
     answer_of,
     is_not_simulated,
+    is_unsure,
     is_worth_repeating,
     retry_after,
 )
 from cloudflow_dagster.providers.aws.models import Service, snake_case
+from cloudflow_dagster.providers.aws.repeat import repeat_of
 from cloudflow_dagster.providers.aws.waits import Wait
 
 REPEATS = 2
@@ -65,7 +68,7 @@ class Conversation:
                 answer = cast("dict[str, Any]", send(**arguments))
             except Exception as error:
                 self._note(answer_of(error) or {})
-                last = repetition == REPEATS or not is_worth_repeating(error)
+                last = repetition == REPEATS or not self._may_repeat(operation, error)
                 if last or is_not_simulated(error, self._login):
                     raise
                 self._pause(operation, repetition, error)
@@ -74,6 +77,12 @@ class Conversation:
                 self._note(answer)
                 return answer
         raise AssertionError  # the last repetition returns or raises
+
+    def _may_repeat(self, operation: str, error: Exception) -> bool:
+        """Return whether a request may be sent again at once, and would do nothing twice."""
+        if not is_worth_repeating(error):
+            return False
+        return not is_unsure(error) or repeat_of(self._service, operation) is not Repeat.ASK
 
     def client(self, operation: str) -> Any:
         """Return a client whose patience ends with the attempt.
@@ -130,6 +139,7 @@ class Conversation:
                 "NothingToWaitFor",
                 f"`wait_for: {wait.name}` found in the answer nothing to wait for.",
                 transient=False,
+                unsure=True,
             )
         for arguments in inputs:
             self._wait_once(wait, arguments)
@@ -146,7 +156,8 @@ class Conversation:
                 self._call.log.info(f"{wait.name}: after {waited:.1f} s, asked {attempt} times.")
                 return
             if state == "failure":
-                raise NodeError("WaitFailed", _will_never(wait.name, answer), transient=False)
+                why = _will_never(wait.name, answer)
+                raise NodeError("WaitFailed", why, transient=False, unsure=True)
             if attempt < settings.max_attempts:
                 self._call.log.debug(f"{wait.name}: not yet; again in {settings.delay} s.")
                 self._call.sleep(settings.delay)
@@ -155,6 +166,7 @@ class Conversation:
             f"`{wait.name}` was not reached after asking {settings.max_attempts} times, every "
             f"{settings.delay} s. The operation itself succeeded.",
             transient=False,
+            unsure=True,
         )
 
     def _look(

@@ -63,6 +63,12 @@ _CONNECTION = frozenset(
     }
 )
 
+_LOST = frozenset({"ConnectionClosedError", "ReadTimeoutError", "ResponseParserError"})
+"""Exceptions after which the request may have arrived; there was no connection after the others."""
+_SERVER = 500
+_NOT_FOUND = 404
+_GONE = re.compile(r"not_?found|no_?such|does_?not_?exist|non_?existent", re.IGNORECASE)
+
 
 def explain(error: Exception, node_type: str, login: Any) -> NodeError | None:
     """Return what went wrong in a call, or None if the exception is none of botocore's.
@@ -95,13 +101,14 @@ def _without_answer(error: Exception, node_type: str, login: Any) -> NodeError |
             f"`{node_type}` got no answer in time. Give the node a longer `timeout`, or look "
             "whether the request was carried out after all.",
             transient=True,
+            unsure=True,
         )
     if why := login.explain(error):
         return why
     if "HTTPClientError" in names:
-        return NodeError("Unreachable", f"{error}", transient=True)
+        return NodeError("Unreachable", f"{error}", transient=True, unsure=is_unsure(error))
     if names & {"BotoCoreError", "ResponseParserError"}:
-        return NodeError(type(error).__name__, f"{error}")
+        return NodeError(type(error).__name__, f"{error}", unsure=is_unsure(error))
     return None
 
 
@@ -120,6 +127,23 @@ def is_worth_repeating(error: Exception) -> bool:
         return code_of(answer) in TRANSIENT or status in TRANSIENT_STATUS
     names = {c.__name__ for c in type(error).__mro__}
     return bool(names & _CONNECTION)
+
+
+def is_unsure(error: Exception) -> bool:
+    """Whether what was asked for may have been carried out all the same."""
+    if answer := answer_of(error):
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+        return code_of(answer) not in THROTTLED and isinstance(status, int) and status >= _SERVER
+    return bool({c.__name__ for c in type(error).__mro__} & _LOST)
+
+
+def is_gone(error: Exception) -> bool:
+    """Whether an answer says that what was to be taken away is not there."""
+    answer = answer_of(error)
+    if answer is None:
+        return False
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status == _NOT_FOUND or bool(_GONE.search(code_of(answer)))
 
 
 def is_not_simulated(error: Exception, login: Any) -> bool:
@@ -184,6 +208,7 @@ def _from_answer(answer: Mapping[str, Any], why: Any) -> NodeError:
         provider_request_id=metadata.get("RequestId") or metadata.get("RequestID") or None,
         transient=True if code in TRANSIENT or status in TRANSIENT_STATUS else None,
         retry_after=retry_after(answer),
+        unsure=code not in THROTTLED and isinstance(status, int) and status >= _SERVER,
     )
 
 

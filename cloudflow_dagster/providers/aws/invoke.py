@@ -11,8 +11,9 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
 from cloudflow_dagster.providers.aws.conversation import Conversation
-from cloudflow_dagster.providers.aws.errors import explain
+from cloudflow_dagster.providers.aws.errors import explain, is_gone
 from cloudflow_dagster.providers.aws.models import load_service
+from cloudflow_dagster.providers.aws.repeat import removes
 from cloudflow_dagster.providers.aws.tokens import add_token
 from cloudflow_dagster.providers.aws.values import Arguments, Results
 from cloudflow_dagster.providers.aws.waits import Wait, waits_of
@@ -66,6 +67,9 @@ def invoke(
     except (NodeError, Canceled):
         raise
     except Exception as error:
+        if call.repeated and removes(operation) and is_gone(error):
+            call.log.info("It is gone already: an interrupted attempt has done it.")
+            return {}
         why = explain(error, node_type, login)
         if why is None:
             raise

@@ -27,6 +27,7 @@ from cloudflow_dagster.providers.aws.models import (
     services,
     snake_case,
 )
+from cloudflow_dagster.providers.aws.repeat import by_config, repeat_of
 from cloudflow_dagster.providers.aws.schemas import Schema, schema_of
 from cloudflow_dagster.providers.aws.text import label, plain, rough
 from cloudflow_dagster.providers.aws.waits import waits_of
@@ -195,6 +196,8 @@ def _node_type(service: Service, method: str) -> NodeType:
                 for error in settings.get("errors", ())
             ]
         ),
+        repeat=repeat_of(service, name),
+        repeat_of=by_config(service, name),
         check_config=partial(_refuse_streams, id) if streams else None,
         documentation=_documentation(service, name),
     )

@@ -9,7 +9,7 @@ from pydantic import Field
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.declare import BLUE, action
-from cloudflow_dagster.nodes.spec import Behaviour
+from cloudflow_dagster.nodes.spec import Behaviour, Repeat
 
 
 @action(
@@ -19,6 +19,7 @@ from cloudflow_dagster.nodes.spec import Behaviour
     category="flows",
     color=BLUE,
     behaviour=Behaviour.CALL,
+    repeat=Repeat.SAFE,
     secrets=False,
     fields=False,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.declare import BLUE, action
-from cloudflow_dagster.nodes.spec import Behaviour
+from cloudflow_dagster.nodes.spec import Behaviour, Repeat
 
 
 @action(
@@ -15,6 +15,7 @@ from cloudflow_dagster.nodes.spec import Behaviour
     category="flows",
     color=BLUE,
     behaviour=Behaviour.RESULT,
+    repeat=Repeat.READ,
     secrets=False,
     fields=False,
 )

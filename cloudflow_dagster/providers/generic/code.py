@@ -12,6 +12,7 @@ from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.declare import action
 from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.fields import MULTILINE, LiteralText
+from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.generic.sandbox.process import run_code
 
 
@@ -59,6 +60,7 @@ def _signature_problem(main: ast.FunctionDef | ast.AsyncFunctionDef) -> str | No
     label="Python code",
     icon="code",
     category="data",
+    repeat=Repeat.READ,
     secrets=False,
     fields=False,
     check=check_code,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.declare import action
+from cloudflow_dagster.nodes.spec import Repeat
 
 
 @action(
@@ -12,6 +13,7 @@ from cloudflow_dagster.nodes.declare import action
     label="Transform",
     icon="braces",
     category="data",
+    repeat=Repeat.READ,
     secrets=False,
     fields=False,
 )

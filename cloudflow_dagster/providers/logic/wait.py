@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
@@ -13,12 +14,12 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.declare import AMBER, action
 from cloudflow_dagster.nodes.errors import NodeError
-from cloudflow_dagster.nodes.spec import Behaviour
+from cloudflow_dagster.nodes.spec import Behaviour, Repeat
+from cloudflow_dagster.nodes.waits import Wait
 
 LONGEST = 60.0
 """Seconds up to which a wait stays in its process."""
 _WAYS = ("seconds", "until", "approval", "resume")
-_LATER = "is not supported yet; this version waits up to a minute."
 
 Finding = tuple[tuple[str | int, ...], str]
 
@@ -37,19 +38,6 @@ def check_wait(config: Mapping[str, Json]) -> list[Finding]:
     return found
 
 
-def not_supported(config: Mapping[str, Json]) -> list[Finding]:
-    """Find waits that this version cannot do and that can be seen before anything runs."""
-    found: list[Finding] = []
-    seconds = config.get("seconds")
-    if isinstance(seconds, (int, float)) and seconds > LONGEST:
-        found.append((("seconds",), f"Waiting {seconds:g} seconds {_LATER}"))
-    if _given(config.get("approval")):
-        found.append((("approval",), f"Waiting for an approval {_LATER}"))
-    if _given(config.get("resume")):
-        found.append((("resume",), f"Waiting for a call to a resume URL {_LATER}"))
-    return found
-
-
 class Approval(TypedDict, total=False):
     """Who is asked for an approval, and what."""
 
@@ -64,6 +52,7 @@ class Approval(TypedDict, total=False):
     category="logic",
     color=AMBER,
     behaviour=Behaviour.WAIT,
+    repeat=Repeat.READ,
     secrets=False,
     fields=False,
     check=check_wait,
@@ -83,19 +72,31 @@ def wait(
         seconds: How long to wait.
         until: Time to wait for, ISO 8601 (`2026-01-31T08:00:00+01:00`); UTC if it names no zone.
             A time that has passed is not waited for.
-        approval: Waits until somebody says yes or no.
-        resume: `true` waits for a call to the wait's own URL.
+        approval: Waits until somebody says yes or no (`cloudflow approve`); what was answered
+            is `{approved, by, at, comment}`.
+        resume: `true` waits until somebody resumes it (`cloudflow resume`) with a value.
     """
     ways = {"seconds": seconds, "until": until, "approval": approval, "resume": resume}
     given = {name: value for name, value in ways.items() if _given(value)}
     if len(given) != 1:
         raise NodeError("InvalidConfig", f"A wait has exactly one of {_listed()}.", transient=False)
-    if unsupported := not_supported(given):
-        raise NodeError("NotSupportedYet", unsupported[0][1], transient=False)
+    if approval is not None:
+        return call.wait_for(
+            Wait(
+                way="approval",
+                message=approval.get("message"),
+                approvers=tuple(approval.get("approvers", ())),
+            )
+        )
+    if resume:
+        return call.wait_for(Wait(way="resume"))
     if until is not None:
-        seconds = _seconds_until(until)
-    call.log.info(f"Waits for {seconds or 0:.3g} s.")
-    call.sleep(seconds or 0)
+        call.wait_for(Wait(way="time", due=_due(until)))
+    elif seconds is not None and seconds > LONGEST:
+        call.wait_for(Wait(way="time", due=time.time() + seconds))
+    else:
+        call.log.info(f"Waits for {seconds or 0:.3g} s.")
+        call.sleep(seconds or 0)
     return call.input
 
 
@@ -103,20 +104,17 @@ def _given(value: Json) -> bool:
     return value is not None and value is not False
 
 
-def _seconds_until(until: str) -> float:
-    time = _time(until)
-    if time is None:
+def _due(until: str) -> float:
+    moment = _time(until)
+    if moment is None:
         raise NodeError("InvalidConfig", f"`until`: {_no_time(until)}", transient=False)
-    seconds = max(0.0, (time - datetime.now(UTC)).total_seconds())
-    if seconds > LONGEST:
-        raise NodeError("NotSupportedYet", f"Waiting until {until} {_LATER}", transient=False)
-    return seconds
+    return moment.timestamp()
 
 
 def _time(text: str) -> datetime | None:
     try:
-        time = datetime.fromisoformat(text.strip())
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        moment = datetime.fromisoformat(text.strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
 

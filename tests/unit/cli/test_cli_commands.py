@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+import cloudflow_dagster
 from cloudflow_dagster.cli import main
+from cloudflow_dagster.cli.progress import Progress
+from cloudflow_dagster.compiler.pipeline import compile_flow
+from cloudflow_dagster.expressions import render
+
+STARTER = Path(cloudflow_dagster.__file__).parents[1]
 
 FLOW: dict[str, Any] = {
     "version": 1,
@@ -304,3 +310,63 @@ def test_a_cloud_that_is_started_is_announced_beside_the_output() -> None:
     )
     assert (done.returncode, done.stderr) == (0, "Starting a simulated cloud …\n")
     assert json.loads(done.stdout)["identity"]["account"] == "123456789012"
+
+
+def test_a_file_that_is_no_flow_is_not_read_as_one(project: Path) -> None:
+    (project / "README.md").write_text("# Mine\n")
+    result = run("run", "README.md")
+    assert result.exit_code == 2
+    assert "`README.md` is not a flow: a flow is a JSON file" in result.stderr
+
+
+@pytest.mark.usefixtures("project")
+def test_a_path_that_does_not_exist_is_called_a_file() -> None:
+    result = run("run", "flows/goood.json")
+    assert result.exit_code == 2
+    assert "there is no file `flows/goood.json`. Did you mean `good`?" in result.stderr
+
+
+def test_a_credential_that_is_not_there_is_answered_with_those_that_are(simulated: Path) -> None:
+    node = {"id": "one", "type": "aws.ec2.describe_volumes", "credential": "prod"}
+    flow = {**FLOW, "nodes": [FLOW["nodes"][0], node]}
+    (simulated / "flows/good.json").write_text(json.dumps(flow))
+    result = run("check")
+    assert "The project has no credential `prod`." in result.stderr
+    assert "There is `sim`." in result.stderr
+
+
+def test_a_loop_is_described_for_those_who_use_it() -> None:
+    shown = run("nodes", "show", "logic.loop").stdout
+    assert "then goes on at `done`" in shown
+    assert "The function" not in shown
+
+
+def test_of_a_loop_s_body_no_node_is_listed(project: Path, capsys: Any) -> None:
+    nodes = [
+        {"id": "by_hand", "type": "trigger.manual"},
+        {"id": "each", "type": "logic.loop", "config": {"items": "{{ [1] }}"}},
+        {"id": "inside", "type": "generic.transform", "config": {"value": 1}},
+    ]
+    edges = [
+        {"source": "by_hand", "target": "each"},
+        {"source": "each", "source_port": "item", "target": "inside"},
+    ]
+    file = project / "flows/loop.json"
+    file.write_text(json.dumps({"version": 1, "nodes": nodes, "edges": edges}))
+    progress = Progress(compile_flow(file), quiet=False)
+    states = {id: {"status": "skipped"} for id in ("each", "inside")}
+    progress.end({"nodes": states, "result": None, "status": "success", "run_id": "r"})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines] == [["-", "each", "skipped"], ["Run", "r:", "success"]]
+
+
+def test_a_new_project_s_settings_name_no_file_that_is_not_there(tmp_path: Path) -> None:
+    run("init", str(tmp_path / "mine"))
+    assert "docs/" not in (tmp_path / "mine/cloudflow.yaml").read_text()
+
+
+def test_sums_of_nothing_are_zero_in_the_template(project: Path) -> None:
+    template = json.loads((STARTER / "templates/first_flow.json").read_text())
+    (value,) = (n["config"]["value"] for n in template["nodes"] if n["type"] == "flow.result")
+    given = render(value, {"nodes": {"volumes": {"Volumes": []}}, "params": {}})
+    assert given == {"volumes": 0, "gigabytes": 0}

@@ -233,3 +233,29 @@ def needs_door() -> None: ...
 @dg.job(executor_def=thread_executor, resource_defs={"door": broken_resource})
 def resource_fails() -> None:
     needs_door()
+
+
+@dg.op
+def greet(context: dg.OpExecutionContext) -> None:
+    context.log.info("hello")
+
+
+@dg.job
+def greeting() -> None:
+    greet()
+
+
+LOGGING = threading.Barrier(2)
+
+
+@dg.op
+def logs_by_name(context: dg.OpExecutionContext) -> None:
+    LOGGING.wait(timeout=60)
+    dg.get_dagster_logger().info(f"of {context.op.name}")
+    LOGGING.wait(timeout=60)
+
+
+@dg.job(executor_def=thread_executor)
+def logging_side_by_side() -> None:
+    logs_by_name.alias("a")()
+    logs_by_name.alias("b")()

@@ -35,6 +35,9 @@ def test_a_called_flow_gives_its_result(flows: Flows, instance: dg.DagsterInstan
     (child,) = instance.get_runs(dg.RunsFilter(job_name="double"))
     assert child.tags[tags.PARENT_RUN] == summary["run_id"]
     assert child.status is dg.DagsterRunStatus.SUCCESS
+    said = [e.user_message for e in instance.all_logs(summary["run_id"]) if e.step_key == "call"]
+    assert f"Runs the flow `double`: run {child.run_id}." in said
+    assert any(f"The run {child.run_id} of `double`: success after " in line for line in said)
 
 
 def test_called_flows_run_side_by_side(flows: Flows) -> None:

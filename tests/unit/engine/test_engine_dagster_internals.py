@@ -5,7 +5,9 @@ Then look at the module that each test names, at the new version's source, and a
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+from typing import Any, cast
 
 import dagster as dg
 
@@ -82,6 +84,39 @@ def test_the_code_server() -> None:
         assert name in inspect.getsource(DagsterApiServer.StartRun), name
 
 
+def test_the_launcher() -> None:
+    from dagster._core.definitions.reconstruct import reconstruct_repository_def_from_pointer
+    from dagster._core.launcher import RunLauncher
+    from dagster._grpc.impl import core_execute_run
+    from dagster._utils.hosted_user_process import recon_job_from_origin
+    from dagster._utils.interrupts import capture_interrupts
+
+    assert list(inspect.signature(core_execute_run).parameters)[:4] == [
+        "recon_job",
+        "dagster_run",
+        "instance",
+        "inject_env_vars",
+    ]
+    assert list(inspect.signature(recon_job_from_origin).parameters) == ["origin"]
+    assert next(iter(inspect.signature(reconstruct_repository_def_from_pointer).parameters)) == (
+        "pointer"
+    )
+    # An interrupt that came in one run must not be there in the worker's next one.
+    assert '_received_interrupt["received"] = False' in inspect.getsource(capture_interrupts)
+    # What a launcher can be asked; whatever is new here is to be thought about.
+    assert {name for name in vars(RunLauncher) if not name.startswith("_")} == {
+        "launch_run",
+        "terminate",
+        "dispose",
+        "join",
+        "supports_check_run_worker_health",
+        "check_run_worker_health",
+        "get_run_worker_debug_info",
+        "supports_resume_run",
+        "resume_run",
+    }
+
+
 def test_the_coordinator() -> None:
     from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import (
         QueuedRunCoordinatorDaemon,
@@ -98,3 +133,185 @@ def test_names_that_dagster_refuses() -> None:
     from cloudflow_dagster.engine.names import _REFUSED
 
     assert set(DISALLOWED_NAMES) == set(_REFUSED)
+
+
+def test_removal_of_runs() -> None:
+    from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+    from dagster._core.storage.runs.schema import RunTagsTable
+    from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+
+    assert "run_id" in RunTagsTable.c
+    for name in ("index_connection", "path_for_shard", "free_concurrency_slots_for_run"):
+        assert hasattr(SqliteEventLogStorage, name), name
+    parameters = inspect.signature(SqliteEventLogStorage.delete_events_for_run).parameters
+    assert list(parameters) == ["self", "conn", "run_id"]
+    # What is done instead of these; see whether they delete more now.
+    assert "RunTagsTable" not in inspect.getsource(SqlRunStorage.delete_run)
+    source = inspect.getsource(SqlEventLogStorage.delete_events)
+    assert source.count("delete_events_for_run") == 2
+    assert "free_concurrency_slots_for_run" in source
+
+
+def test_retries() -> None:
+    from dagster._core.execution.api import create_execution_plan
+    from dagster._core.execution.plan.state import KnownExecutionState
+
+    known = KnownExecutionState.build_resume_retry_reexecution
+    assert list(inspect.signature(known).parameters) == ["instance", "parent_run"]
+    assert "known_state" in inspect.signature(create_execution_plan).parameters
+    parameters = inspect.signature(dg.DagsterInstance.create_run_for_job).parameters
+    assert {"parent_run_id", "root_run_id"} <= set(parameters)
+
+
+def test_the_history() -> None:
+    import re
+
+    from dagster._core.instance.ref import InstanceRef
+    from dagster._core.storage.event_log import sql_event_log
+    from dagster._core.storage.event_log.sqlite import consolidated_sqlite_event_log
+    from dagster._core.storage.runs.sqlite.sqlite_run_storage import SqliteRunStorage
+    from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+
+    # All accesses go through the two methods that ours lends connections from.
+    assert not re.search(r"create_engine|\.connect\(", inspect.getsource(sql_event_log))
+    consolidated = consolidated_sqlite_event_log.ConsolidatedSqliteEventLogStorage
+    for name in ("run_connection", "index_connection"):
+        assert "return self._connect()" in inspect.getsource(getattr(consolidated, name)), name
+    assert "self._init_db()" in inspect.getsource(consolidated.__init__)
+    for storage in (SqliteRunStorage, SqliteScheduleStorage):
+        assert storage.__init__.__code__.co_varnames[:2] == ("self", "conn_string")
+        made_by = inspect.getsource(storage).split("def connect")[0]
+        assert "PRAGMA journal_mode=WAL" in made_by
+    assert "cls(conn_string" in inspect.getsource(SqliteRunStorage.from_local)
+    assert "overrides" in inspect.signature(InstanceRef.from_dir).parameters
+
+
+def test_what_is_told_of_all_flows() -> None:
+    from dagster._core.remote_representation.external_data import JobRefSnap, RepositorySnap
+    from dagster._grpc.server import DagsterApiServer
+
+    # What `listing.py` writes for a job without building it.
+    assert set(JobRefSnap.__annotations__) == {
+        "name",
+        "snapshot_id",
+        "active_presets",
+        "parent_snapshot_id",
+        "preview_tags",
+        "owners",
+        "automation_condition",
+    }
+    assert "job_refs" in RepositorySnap.__annotations__
+    source = inspect.getsource(DagsterApiServer._get_serialized_external_repository_data)
+    assert "defer_snapshots=request.defer_snapshots" in source
+    assert "args.job_snapshot_id" in inspect.getsource(
+        inspect.getmodule(DagsterApiServer).get_external_execution_plan_snapshot
+    )
+
+
+def test_how_a_location_is_kept() -> None:
+    from dagster._api import snapshot_repository
+    from dagster._core.remote_origin import GrpcServerCodeLocationOrigin
+    from dagster._core.remote_representation.code_location import GrpcServerCodeLocation
+
+    # `flows_location.py` puts something of its own in the place of these.
+    fetch = snapshot_repository.sync_get_external_repositories_data_grpc
+    assert list(inspect.signature(fetch).parameters) == [
+        "api_client",
+        "code_location",
+        "defer_snapshots",
+    ]
+    source = inspect.getsource(GrpcServerCodeLocation.__init__)
+    assert "from dagster._api.snapshot_repository import" in source
+    assert "sync_get_external_repositories_data_grpc(" in source
+    assert "ref_to_data_fn=partial(self._job_ref_to_snap, repo_name)" in source
+    assert "for job_snap in job_snaps.values():" in source
+    assert list(inspect.signature(GrpcServerCodeLocation._job_ref_to_snap).parameters) == [
+        "self",
+        "repository_name",
+        "job_ref",
+    ]
+    source = inspect.getsource(GrpcServerCodeLocationOrigin.create_location)
+    assert "return GrpcServerCodeLocation(self, instance=instance)" in source
+    reload = inspect.getsource(GrpcServerCodeLocationOrigin.reload_location)
+    assert "reload_code(timeout=instance.code_server_reload_timeout)" in reload
+
+
+def test_errors_that_are_shown_as_what_they_say() -> None:
+    from dagster._core.errors import DagsterUserCodeProcessError
+    from dagster._core.execution.plan.utils import op_execution_error_boundary
+    from dagster._utils.error import serializable_error_info_from_exc_info
+
+    from cloudflow_dagster.engine.told import Told
+
+    assert issubclass(DagsterUserCodeProcessError, dg.DagsterError)
+    assert "except DagsterError as de:" in inspect.getsource(op_execution_error_boundary)
+    told = Told("What went wrong.")
+    info = serializable_error_info_from_exc_info((Told, told, cast("Any", object())))
+    assert (info.message, list(info.stack), info.cause) == ("What went wrong.", [], None)
+
+
+def test_a_run_can_be_suspended() -> None:
+    from dagster._core.events import EVENT_TYPE_TO_PIPELINE_RUN_STATUS
+    from dagster._core.execution.api import execute_run_iterator, job_execution_iterator
+    from dagster._core.execution.plan.state import KnownExecutionState
+    from dagster._core.storage.dagster_run import FINISHED_STATUSES, NON_ACTIVE_RUN_STATUSES
+    from dagster._daemon.monitoring.run_monitoring import execute_run_monitoring_iteration
+    from dagster._grpc import impl
+
+    status, event = dg.DagsterRunStatus, dg.DagsterEventType
+    assert EVENT_TYPE_TO_PIPELINE_RUN_STATUS[event.RUN_SUSPENDED] is status.SUSPENDED
+    assert EVENT_TYPE_TO_PIPELINE_RUN_STATUS[event.RUN_RESUMED] is status.STARTED
+    assert status.SUSPENDED in NON_ACTIVE_RUN_STATUSES
+    assert status.SUSPENDED not in FINISHED_STATUSES
+    assert "DagsterRunStatus.SUSPENDED" in inspect.getsource(execute_run_monitoring_iteration)
+    # What `let_core_execution_suspend` exchanges.
+    source = inspect.getsource(impl.core_execute_run)
+    assert source.count("execute_run_iterator(") == 1
+    assert impl.execute_run_iterator.__module__ in {
+        "dagster._core.execution.api",
+        "cloudflow_dagster.engine.execution",
+    }
+    # `execution.py` does what these do; see whether they still do the same.
+    assert _digest(job_execution_iterator) == "49ba219757f1e583"
+    assert _digest(execute_run_iterator) == "63dd8308fc4d781b"
+    assert list(
+        inspect.signature(KnownExecutionState.build_resume_retry_reexecution).parameters
+    ) == [
+        "instance",
+        "parent_run",
+    ]
+
+
+def _digest(what: object) -> str:
+    return hashlib.sha256(inspect.getsource(what).encode()).hexdigest()[:16]  # type: ignore[arg-type]
+
+
+def test_the_short_way_through_a_step() -> None:
+    from dagster._core.execution.context.system import StepExecutionContext
+    from dagster._core.execution.plan import compute, execute_plan, execute_step
+    from dagster._core.log_manager import DagsterLogHandler
+
+    assert "self._step_launcher = " in inspect.getsource(StepExecutionContext.__init__)
+    assert "step_launcher.launch_step(step_context)" in inspect.getsource(execute_plan)
+    assert "op_execution_error_boundary(" in inspect.getsource(compute)
+    # What `light.py` stands in for; see whether it does more now.
+    source = inspect.getsource(execute_step.core_dagster_event_sequence_for_step)
+    for part in ("step_restarted_event", "step_start_event", "step_success_event", "is_nothing"):
+        assert part in source, part
+    # What `own_log` wraps, and what `_is_quiet` asks.
+    assert "filter" in vars(DagsterLogHandler)
+    assert {"_loggers", "_handlers"} <= set(DagsterLogHandler.__init__.__code__.co_names)
+
+
+def test_versions_of_an_instance() -> None:
+    from alembic.script import ScriptDirectory
+    from dagster._core.storage.event_log import sqlite as event_log
+    from dagster._core.storage.runs import sqlite as runs
+    from dagster._core.storage.schedules import sqlite as schedules
+    from dagster._core.storage.sql import get_alembic_config
+
+    for owner in (event_log, runs, schedules):
+        script = ScriptDirectory.from_config(get_alembic_config(str(owner.__file__)))
+        assert script.get_current_head() in {each.revision for each in script.walk_revisions()}
+    assert list(inspect.signature(dg.DagsterInstance.upgrade).parameters) == ["self", "print_fn"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -12,8 +12,13 @@ import pytest
 
 from cloudflow_dagster.diagnostics import FlowError
 from cloudflow_dagster.engine import names, tags
-from cloudflow_dagster.engine.code_server import what_lies_in
-from cloudflow_dagster.engine.definitions import build_definitions, project_of, repository_of
+from cloudflow_dagster.engine.definitions import (
+    FlowsData,
+    build_definitions,
+    load_job,
+    project_of,
+    repository_of,
+)
 from cloudflow_dagster.engine.folder import FlowFolder, UnknownFlowError
 from cloudflow_dagster.engine.instance import dagster_home
 from cloudflow_dagster.project import Project, find_project
@@ -138,7 +143,7 @@ def test_a_process_that_runs_one_flow_builds_only_that(
     flows.write("other", [MANUAL], [], id="named_inside")
     folder = FlowFolder(flows.project)
     monkeypatch.setattr(folder, "load", lambda: pytest.fail("all flows were built"))
-    repository = repository_of(folder)
+    repository = repository_of(FlowsData(folder))
 
     assert repository.get_job(names.dagster_name("class")).name == "cf__class"
     assert repository.get_job("named_inside").name == "named_inside"
@@ -146,15 +151,33 @@ def test_a_process_that_runs_one_flow_builds_only_that(
         folder.one("othr")
 
 
+def test_one_job_is_loaded_by_its_name(flows: Flows) -> None:
+    flows.write("class", [MANUAL], [])
+    flows.write("other", [MANUAL], [], id="named_inside")
+    flows.write("twice", [MANUAL], [], id="class")
+    (flows.project.flows / "No id.json").write_text("{")
+    every = {flow.job.name for flow in FlowFolder(flows.project).load()}
+
+    assert len(every) == 4
+    for name in every:
+        assert load_job(flows.project, name).name == name
+    with pytest.raises(UnknownFlowError, match=r"no flow `othr`.*Did you mean `other`\?"):
+        load_job(flows.project, "othr")
+
+
 def test_the_repository_knows_jobs_schedules_and_sensors(flows: Flows) -> None:
     cron = {"id": "cron", "type": "trigger.cron", "config": {"schedule": "@daily"}}
     flows.write("f", [cron], [], on_failure="g")
     flows.write("g", [MANUAL], [])
-    repository = repository_of(FlowFolder(flows.project))
+    repository = repository_of(FlowsData(FlowFolder(flows.project)))
 
     assert sorted(job.name for job in repository.get_all_jobs()) == ["f", "g"]
     assert [schedule.name for schedule in repository.schedule_defs] == ["f__cron"]
-    assert [sensor.name for sensor in repository.sensor_defs] == ["cloudflow__on_failure"]
+    assert sorted(sensor.name for sensor in repository.sensor_defs) == [
+        "cloudflow__dead_runs",
+        "cloudflow__on_failure",
+        "cloudflow__retention",
+    ]
 
 
 def test_jobs_of_flows_that_did_not_change_are_kept(flows: Flows) -> None:
@@ -171,18 +194,35 @@ def test_jobs_of_flows_that_did_not_change_are_kept(flows: Flows) -> None:
     assert after["c"] is before["c"]
 
 
-def test_changes_of_flows_and_of_the_project_file_are_seen(flows: Flows) -> None:
-    seen = what_lies_in(flows.project)
+def test_each_change_of_the_folder_is_seen_once(flows: Flows) -> None:
+    folder = FlowFolder(flows.project)
+    assert folder.look()
+    assert not folder.look()
     path = flows.write("a", [MANUAL], [])
-    added = what_lies_in(flows.project)
-    time.sleep(0.01)
-    flows.write("a", [MANUAL], [])
-    touched = what_lies_in(flows.project)
-    (flows.project.root / "cloudflow.yaml").write_text("variables: {}\n")
-    project = what_lies_in(flows.project)
-    path.unlink()
+    assert folder.look()
+    path.write_text(path.read_text() + "\n")
+    assert folder.look()
+    path.rename(path.with_name("b.json"))
+    assert folder.look()
+    assert list(folder.listed) == ["b"]
+    path.with_name("b.json").unlink()
+    assert folder.look()
+    assert not folder.look()
+    assert not folder.listed
 
-    assert len({seen, added, touched, project, what_lies_in(flows.project)}) == 5
+
+def test_a_change_of_the_same_size_within_a_tick_of_the_clock_is_seen(flows: Flows) -> None:
+    path = flows.write("a", [MANUAL, value("one", 1)], ["start > one"])
+    folder = FlowFolder(flows.project)
+    folder.look()
+    before = path.stat()
+    path.write_text(path.read_text().replace("1}", "2}"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    assert folder.look()
+    plan = folder.loaded("a").plan
+    assert plan is not None
+    assert plan.step("one").config == {"value": 2}
 
 
 def test_the_instance_is_set_up_once_and_then_the_users(tmp_path: Path, fresh_state: Path) -> None:

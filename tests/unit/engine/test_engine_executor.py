@@ -203,6 +203,19 @@ def test_steps_of_a_pool_wait_for_a_place(instance: dg.DagsterInstance) -> None:
     assert max(jobs_by_hand.MOST) == 1
 
 
+def test_what_pythons_loggers_say_belongs_to_the_step_that_said_it(
+    instance: dg.DagsterInstance,
+) -> None:
+    result = run(instance, "logging_side_by_side")
+
+    said = [
+        (entry.step_key, entry.user_message)
+        for entry in instance.all_logs(result.run_id)
+        if not entry.is_dagster_event and entry.user_message.startswith("of ")
+    ]
+    assert sorted(said, key=str) == [("a", "of a"), ("b", "of b")]
+
+
 def test_a_job_without_steps_succeeds(instance: dg.DagsterInstance) -> None:
     assert run(instance, "nothing").success
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from cloudflow_dagster.credentials.spec import AwsSpec
 from cloudflow_dagster.diagnostics.model import Diagnostics, FlowError, Rule, Severity
 from cloudflow_dagster.project import Project, ProjectError, find_project, rules
+from cloudflow_dagster.project.settings import Keep
 from cloudflow_dagster.project.source import MAX_BYTES, read_yaml
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "project"
@@ -172,6 +173,39 @@ def test_plain_values_are_read_without_yamls_surprises(tmp_path: Path) -> None:
 
 def test_no_as_a_setting_means_false(tmp_path: Path) -> None:
     assert project_of(tmp_path, "settings: {code_nodes: no}").settings.code_nodes is False
+
+
+def test_a_flow_keeps_its_runs_as_long_as_it_says_or_as_the_others(tmp_path: Path) -> None:
+    text = """
+        settings:
+          retention:
+            keep_days: 0.5
+            flows:
+              audit: {keep_days: null}
+              heartbeat: {keep_runs: 10}
+        """
+    retention = project_of(tmp_path, text).settings.retention
+    assert retention.of("other") == Keep(days=0.5, runs=1_000)
+    assert retention.of("audit") == Keep(days=None, runs=1_000)
+    assert retention.of("heartbeat") == Keep(days=0.5, runs=10)
+
+
+@pytest.mark.parametrize(
+    ("retention", "said"),
+    [
+        ("{keep_dys: 3}", "`retention` has no field `keep_dys`. Did you mean `keep_days`?"),
+        ("{flows: {a: {keep_run: 1}}}", "`a` has no field `keep_run`. Did you mean `keep_runs`?"),
+        ("{keep_days: 0}", "`keep_days`: input should be greater than 0"),
+        ("{keep_days: .inf}", "`keep_days`"),
+        ("{keep_runs: 0}", "`keep_runs`: input should be greater than or equal to 1"),
+        ("{keep_runs: 1.5}", "`keep_runs`"),
+        ("[]", "`retention`"),
+    ],
+)
+def test_a_retention_that_cannot_be_meant_is_refused(
+    tmp_path: Path, retention: str, said: str
+) -> None:
+    assert said in problems_of(tmp_path, f"settings: {{retention: {retention}}}\n")
 
 
 CANARY = "wJalrXUtnFEMIK7MDENG-canary"

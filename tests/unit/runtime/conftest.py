@@ -19,9 +19,11 @@ from cloudflow_dagster.nodes.spec import (
     Behaviour,
     Carries,
     Chosen,
+    Found,
     Kind,
     NodeType,
     Port,
+    Repeat,
 )
 from cloudflow_dagster.plan import Plan, Step
 from cloudflow_dagster.project import find_project
@@ -75,7 +77,22 @@ class Nodes:
                 config_schema=OPEN,
                 outputs=(Port("out"), *fields, error),
                 transient=frozenset({"Busy"}),
+                repeat=Repeat.TOKEN,
                 **common,
+            ),
+            *(
+                NodeType(
+                    id=f"test.{repeat}",
+                    kind=Kind.ACTION,
+                    label=repeat.title(),
+                    handler=stage.do,
+                    config_schema=OPEN,
+                    transient=frozenset({"Busy"}),
+                    repeat=repeat,
+                    look_up=stage.look_up if repeat is Repeat.LOOKUP else None,
+                    **common,
+                )
+                for repeat in Repeat
             ),
             NodeType(
                 id="test.pick",
@@ -175,6 +192,8 @@ class Stage:
         self.folder = folder
         self.calls: list[Call] = []
         self.on: dict[str, Callable[[Any, dict[str, Any]], Any]] = {}
+        self.found: dict[str, Found] = {}
+        self.looked_for: list[tuple[str, dict[str, Any]]] = []
         self.registry = Registry(
             Nodes(self), DeclaredNodes("cloudflow_dagster.providers", FAMILIES)
         )
@@ -186,6 +205,11 @@ class Stage:
             self.calls.append(Call(call.node, config, call.token, call))
         work = self.on.get(call.node)
         return work(call, config) if work else config.get("value")
+
+    def look_up(self, call: Any, config: dict[str, Any], began: Any) -> Found | None:
+        assert began.tzinfo is not None
+        self.looked_for.append((call.node, config))
+        return self.found.get(call.node)
 
     @staticmethod
     def pick(call: Any, config: dict[str, Any]) -> Any:

@@ -249,7 +249,7 @@ class TestUntil:
         played = stage.flow(
             {
                 "id": "a",
-                "until": {"condition": "{{ false }}", "interval": 0.02, "timeout": 0.1},
+                "until": {"condition": "{{ false }}", "interval": 0.2, "timeout": 1},
                 "retry": {"max_attempts": 5, "delay": 0, "on": ["UntilTimeout"]},
             }
         )
@@ -383,7 +383,10 @@ class TestCall:
         asked: list[Any] = []
 
         class Children:
-            def run_flow(self, flow: str, params: Any, max_depth: int | None, parent: Any) -> Any:
+            def run_flow(
+                self, flow: str, params: Any, max_depth: int | None, parent: Any, *, log: Any
+            ) -> Any:
+                log.info("Runs it.")
                 asked.append((flow, params, max_depth, parent.id))
                 return {"answer": 42}
 

@@ -82,6 +82,7 @@ def answered(call: Call, wanted: Wanted) -> Generator[httpx.Response]:
                 f"{wanted.what} took longer than {wanted.timeout:g} s. "
                 "The node's config may have a longer `timeout`.",
                 transient=True,
+                unsure=True,
             )
         return call.remaining(min(left, at_most))
 
@@ -100,7 +101,12 @@ def answered(call: Call, wanted: Wanted) -> Generator[httpx.Response]:
             _log(call, wanted, response, time.monotonic() - began)
             if not any(response.status_code in codes for codes in wanted.expect):
                 raise status_error(wanted.what, response, _beginning(call, response))
-            yield response
+            try:
+                yield response
+            except NodeError as error:
+                # What was asked for is done; it is the answer that cannot be used.
+                error.unsure = True
+                raise
         finally:
             response.close()
 

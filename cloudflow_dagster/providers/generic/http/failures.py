@@ -17,6 +17,13 @@ from cloudflow_dagster.nodes.errors import NodeError
 
 TRANSIENT_STATUS = frozenset({408, 425, 429, *range(500, 600)})
 REQUEST_IDS = ("x-request-id", "x-amzn-requestid", "x-amz-request-id", "x-ms-request-id")
+_NOT_CONNECTED = (
+    httpcore.ConnectTimeout,
+    httpcore.PoolTimeout,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+)
+_SERVER = 500
 _LONGEST_WAIT = 86_400.0
 _LONGEST_TEXT = 300
 _BETWEEN = re.compile(r"[\s\"',;<>{}\[\]()]")
@@ -39,21 +46,22 @@ def understood(what: str) -> Generator[None]:
         raise NodeError("UnknownHost", text, transient=passing) from error
     except (httpcore.TimeoutException, httpx.TimeoutException) as error:
         text = f"{what}: no connection came about in time."
-        raise NodeError("Timeout", text, transient=True) from error
+        sent = not isinstance(error, _NOT_CONNECTED)
+        raise NodeError("Timeout", text, transient=True, unsure=sent) from error
     except httpcore.ConnectError as error:
         raise _connect_error(what, error) from error
     except httpx.RemoteProtocolError as error:  # httpx itself raises it for redirects alone
         text = f"{what}: it redirects to an address that cannot be read."
-        raise NodeError("InvalidResponse", text, transient=False) from error
+        raise NodeError("InvalidResponse", text, transient=False, unsure=True) from error
     except (httpcore.LocalProtocolError, httpx.LocalProtocolError, UnicodeEncodeError) as error:
         text = f"{what}: a header has a character that HTTP does not allow, such as a line break."
         raise NodeError("InvalidConfig", text, transient=False) from error
     except (httpcore.NetworkError, httpcore.RemoteProtocolError, httpx.TransportError) as error:
         text = f"{what}: the connection broke off ({_reason(error)})."
-        raise NodeError("ConnectionFailed", text, transient=True) from error
+        raise NodeError("ConnectionFailed", text, transient=True, unsure=True) from error
     except httpx.DecodingError as error:
         text = f"{what}: the body is not compressed as its `content-encoding` says."
-        raise NodeError("InvalidResponse", text, transient=False) from error
+        raise NodeError("InvalidResponse", text, transient=False, unsure=True) from error
 
 
 def _connect_error(what: str, error: httpcore.ConnectError) -> NodeError:
@@ -94,6 +102,7 @@ def status_error(what: str, response: httpx.Response, body: str) -> NodeError:
         provider_request_id=request_id(response.headers),
         transient=response.status_code in TRANSIENT_STATUS,
         retry_after=retry_after(response.headers.get("retry-after")),
+        unsure=response.status_code >= _SERVER,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, cast
+from uuid import UUID
 
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
@@ -12,6 +13,7 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.declare import BLUE, action
 from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.generic.http.auth import Auth, auth_problem
 from cloudflow_dagster.providers.generic.http.content import BODY_FIELDS, NOT_GIVEN
 from cloudflow_dagster.providers.generic.http.paginate import Paginate, paginate_findings
@@ -106,6 +108,24 @@ def _paginate_findings(config: Mapping[str, Json]) -> Findings:
         yield ("response",), "Pages are joined as JSON; leave `response` out."
 
 
+_AGAIN: Mapping[str, Repeat] = {
+    "GET": Repeat.READ,
+    "HEAD": Repeat.READ,
+    "OPTIONS": Repeat.READ,
+    "PUT": Repeat.SAFE,
+    "DELETE": Repeat.SAFE,
+}
+"""By HTTP's own meaning of the methods."""
+
+
+def repeat_of(config: Mapping[str, Json]) -> Repeat:
+    """Return what is done about an interrupted request."""
+    known = _AGAIN.get(str(config.get("method", "GET")))
+    if known is not None:
+        return known
+    return Repeat.TOKEN if config.get("idempotency_header") else Repeat.ASK
+
+
 @action(
     "generic.http.request",
     label="HTTP request",
@@ -113,6 +133,8 @@ def _paginate_findings(config: Mapping[str, Json]) -> Findings:
     category="web",
     color=BLUE,
     fields=False,
+    repeat=Repeat.ASK,
+    repeat_of=repeat_of,
     check=check_request,
 )
 def request(
@@ -126,6 +148,7 @@ def request(
     form: Query | None = None,
     body: Body | None = None,
     auth: Auth | None = None,
+    idempotency_header: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")] | None = None,
     timeout: Annotated[float, Field(gt=0, le=3600)] = 30,
     expect: Expect = DEFAULT,
     paginate: Paginate | None = None,
@@ -147,6 +170,9 @@ def request(
         form: Fields of a form, sent as the body.
         body: Text sent as the body, or `{"base64": …}`, or `{"file": …}` with a file that an
             earlier node of the run gave.
+        idempotency_header: Name of the header in which the server takes an idempotency key, such as
+            `Idempotency-Key`. The key is the same whenever this very request is repeated, so that
+            the server carries it out once.
         auth: Who the request is from; sent to no other host than the URL's.
         timeout: Seconds for one request, to the last byte of its answer.
         expect: Status codes that are no errors: `200`, `"200-299"`, `"2xx"`, or a list of such. A
@@ -169,7 +195,7 @@ def request(
         method=method,
         url=url,
         query=query or {},
-        headers=headers or {},
+        headers=_with_key(call, headers or {}, idempotency_header),
         content={k: v for k, v in fields.items() if v is not NOT_GIVEN and (k == "json" or v)},
         auth=auth,
         timeout=timeout,
@@ -178,3 +204,10 @@ def request(
         response=response,
     )
     return cast("HttpResponse", perform(call, asked))
+
+
+def _with_key(call: Call, headers: Mapping[str, Json], name: str | None) -> Mapping[str, Json]:
+    """Return the headers with the idempotency key, if the author wrote none himself."""
+    if name is None or name.lower() in {given.lower() for given in headers}:
+        return headers
+    return {**headers, name: str(UUID(hex=call.token[:32], version=4))}

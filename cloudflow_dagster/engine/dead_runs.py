@@ -1,0 +1,84 @@
+"""Runs whose process died: they are found, reported as failed, and go on by themselves.
+
+A launcher that watches its workers reports them itself, and sooner. This finds the rest: runs of
+the terminal, and those of which everything that knew them was killed too. Who executes a run is
+noted in its records before its first step; a mark of the process tells it from a later one with the
+same number.
+
+Going on is Dagster's: its daemon does a failed run again, from the failure, as often as tags of the
+run say, and not if a step failed by itself (`run_retries` in `dagster.yaml`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import dagster as dg
+
+from cloudflow_dagster.engine import tags
+from cloudflow_dagster.engine.run_resource import worker_of
+from cloudflow_dagster.engine.this_process import process_is_gone
+from cloudflow_dagster.project import Project
+
+_GONE = "The process that executed the run is gone."
+_UNDER_WAY = [
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+_EVERY = 3
+"""Seconds between two looks."""
+
+
+def resumed_by_itself(times: int) -> dict[str, str]:
+    """Return the tags by which Dagster's daemon goes on with a run whose process died.
+
+    Args:
+        times: How often it may.
+    """
+    return {
+        "dagster/max_retries": str(times),
+        "dagster/retry_strategy": "FROM_FAILURE",
+        "dagster/retry_on_asset_or_op_failure": "false",
+    }
+
+
+def goes_on_by_itself(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Return whether Dagster's daemon goes on with a run that failed."""
+    run = instance.get_run_by_id(run_id)
+    return run is not None and run.tags.get("dagster/will_retry") == "true"
+
+
+def found_dead(project: Project, instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Report a run as ended whose process is gone; say whether it was."""
+    if run.status not in _UNDER_WAY:
+        return False
+    mark = worker_of(project, run.run_id) or run.tags.get(tags.IN_PROCESS)
+    if not mark or not process_is_gone(mark):
+        return False
+    # Looked at again: it may have ended well a moment before its process did.
+    now = instance.get_run_by_id(run.run_id)
+    if now is None or now.is_finished:
+        return False
+    if now.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, message=_GONE)
+    else:
+        instance.report_run_failed(run, _GONE)
+    return True
+
+
+def dead_runs_sensor(project: Project) -> dg.SensorDefinition:
+    """Return what looks for dead runs in the daemon."""
+
+    def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        runs = context.instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
+        dead = [run.run_id for run in runs if found_dead(project, context.instance, run)]
+        return dg.SkipReason(f"Dead: {', '.join(dead)}." if dead else "All live.")
+
+    # Dagster's types for it are partly unknown.
+    return cast("Any", dg).sensor(
+        name="cloudflow__dead_runs",
+        description="Reports runs whose process was killed as failed, so that they go on.",
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        minimum_interval_seconds=_EVERY,
+    )(evaluate)

@@ -1,0 +1,144 @@
+"""Goes on with suspended runs when what they wait for has come.
+
+`Resumer` looks for such runs and starts processes for them; `python -m
+cloudflow_dagster.engine.resuming`, in the project's folder with `DAGSTER_HOME` set, is such a
+process. It goes on with one run after another until no more is due. Whoever claims a run first
+(`Waits.claim`) goes on with it, so any number of these may be at work.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+from dagster._utils.interrupts import setup_interrupt_handlers
+
+from cloudflow_dagster.engine import processes
+from cloudflow_dagster.engine.flow_runs import go_on
+from cloudflow_dagster.engine.instance import dagster_home
+from cloudflow_dagster.engine.processes import Child
+from cloudflow_dagster.engine.this_process import process_is_gone, this_process
+from cloudflow_dagster.project import Project, find_project
+from cloudflow_dagster.runtime.waits import Waits
+
+MOST_WORKERS = 8
+RUNS_A_WORKER = 200
+_TIDY_SECONDS = 15.0
+_CHILDREN_SECONDS = 2.0
+_PATIENCE = 12.0
+_log = logging.getLogger("cloudflow")
+
+
+@dataclass
+class Resumer:
+    """Looks for suspended runs that can go on, for one project.
+
+    Attributes:
+        project: The project.
+        instance: Where its runs are kept.
+    """
+
+    project: Project
+    instance: dg.DagsterInstance
+    _workers: list[Child] = field(default_factory=list[Child])
+    _tidied: float = 0.0
+    _asked: float = 0.0
+    _started: int = 0
+
+    def look(self) -> None:
+        """Start a process if a run is due and there are not too many already."""
+        path = self.project.records
+        if not path.exists():
+            return
+        waits, now = Waits(path), time.monotonic()
+        if now - self._asked > _CHILDREN_SECONDS:
+            self._asked = now
+            self.note_ended_children(waits)
+        if now - self._tidied > _TIDY_SECONDS:
+            self._tidied = now
+            self.tidy(waits)
+        self._workers = [worker for worker in self._workers if not worker.ended]
+        if len(self._workers) < MOST_WORKERS and waits.due(time.time(), 1):
+            self._started += 1
+            self._workers.append(
+                processes.start(
+                    f"waits {self._started % MOST_WORKERS}",
+                    [sys.executable, "-m", "cloudflow_dagster.engine.resuming"],
+                    logs=self.project.state / "logs",
+                    environment={"DAGSTER_HOME": str(dagster_home(self.project))},
+                    folder=self.project.root,
+                )
+            )
+
+    def note_ended_children(self, waits: Waits) -> None:
+        """Let runs go on that waited for another run which has ended."""
+        children = waits.children()
+        if not children:
+            return
+        going_on = {
+            run.run_id
+            for run in self.instance.get_runs(dg.RunsFilter(run_ids=list(children)))
+            if not run.is_finished
+        }
+        for run_id in children.keys() - going_on:
+            for wait in children[run_id]:
+                waits.answer(wait, None, "")
+
+    def tidy(self, waits: Waits) -> None:
+        """Take runs back from processes that are gone, and forget those that have ended."""
+        for run_id, worker in waits.suspended().items():
+            if worker is not None and not process_is_gone(worker):
+                continue
+            run = self.instance.get_run_by_id(run_id)
+            if run is None or run.is_finished:
+                waits.forget(run_id)
+            elif worker is not None and run.status is dg.DagsterRunStatus.SUSPENDED:
+                waits.release(run_id, worker)
+
+    def stop(self) -> None:
+        """End the processes; the runs that they execute are canceled."""
+        processes.stop(self._workers, _PATIENCE)
+
+
+def go_on_with_all(project: Project, instance: dg.DagsterInstance, stop: threading.Event) -> int:
+    """Go on with suspended runs until no more is due; return how many that were."""
+    waits, mark, count = Waits(project.records), this_process(), 0
+    while not stop.is_set() and count < RUNS_A_WORKER:
+        due = waits.due(time.time(), MOST_WORKERS * 2)
+        mine = next((run for run in due if waits.claim(run, mark)), None)
+        if mine is None:
+            return count
+        count += 1
+        run = instance.get_run_by_id(mine)
+        if run is not None and run.status is dg.DagsterRunStatus.STARTED:
+            # It is being suspended at this moment.
+            waits.release(mine, mark)
+            time.sleep(0.2)
+            continue
+        summary = go_on(project, instance, mine)
+        if summary is not None and summary["status"] == "waiting":
+            # Threads of it stand in this process for good.
+            return count
+    return count
+
+
+def main() -> None:
+    """Go on with what is due in the project of the current directory."""
+    setup_interrupt_handlers()
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
+        go_on_with_all(find_project(Path.cwd()), instance, threading.Event())
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads that wait for long would keep Python from ending in order.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

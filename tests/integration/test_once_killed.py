@@ -1,0 +1,154 @@
+"""A process that is killed in the middle of a call that nobody can take back or look up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.fixtures.programs import (
+    MANUAL,
+    CommandLine,
+    Node,
+    Programs,
+    chain,
+    get,
+    over,
+    result,
+)
+from tests.fixtures.web import Answer, Asked, Web, serving
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass
+class Desk:
+    """Opens a ticket for each POST; kills who asked before it answers, while it is told to."""
+
+    victim: int | None = None
+    opened: list[str] = field(default_factory=list[str])
+    keys: list[str | None] = field(default_factory=list[str | None])
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self, asked: Asked) -> Answer:
+        with self._lock:
+            key = asked.headers.get("idempotency-key")
+            if key is None or key not in self.keys:
+                self.opened.append(asked.path)
+            self.keys.append(key)
+            if self.victim is not None:
+                os.kill(self.victim, signal.SIGKILL)
+                self.victim = None
+        return Answer(201, '"ticket 7"', {"Content-Type": "application/json"})
+
+
+@pytest.fixture
+def desk() -> Iterator[tuple[Desk, Web]]:
+    site = Desk()
+    with serving(site) as web:
+        yield site, web
+
+
+def resume(cloudflow: CommandLine, run: str) -> Any:
+    """Go on where a run was killed; return what came of it."""
+    return cloudflow("runs", "retry", run, "--format", "json").json
+
+
+def post(id: str, url: str, **config: Any) -> Node:
+    return get(id, url, {"method": "POST", "json": {"title": "broken"}, **config})
+
+
+def killed(programs: Programs, cloudflow: CommandLine, desk: Desk, flow: str) -> str:
+    """Run a flow until the desk kills it; return the run's id."""
+    process = cloudflow.start("run", flow, "--format", "json")
+    desk.victim = process.pid
+    # Not to the end of its output: what it had started may keep that open for a while.
+    assert process.wait(120) == -signal.SIGKILL
+    for stream in (process.stdout, process.stderr):
+        assert stream is not None
+        stream.close()
+    with closing(sqlite3.connect(programs.project.state / "records.sqlite")) as records:
+        return records.execute("SELECT id FROM runs ORDER BY n DESC LIMIT 1").fetchone()[0]
+
+
+def test_the_run_asks_and_an_answer_lets_it_go_on(
+    programs: Programs, cloudflow: CommandLine, desk: tuple[Desk, Web]
+) -> None:
+    site, web = desk
+    programs.write(
+        chain(MANUAL, post("open", web.url("/tickets")), result("{{ input.body }}")), "ticket"
+    )
+    run = killed(programs, cloudflow, site, "ticket")
+
+    nobody = cloudflow("answer", run, "nobody", "done")
+    assert (nobody.status, nobody.out) == (2, "")
+    assert "It asks about `open`" in nobody.err
+    said = cloudflow(
+        "answer", run, "open", "done", "--output", '{"body": "ticket 7"}', "--format", "json"
+    )
+
+    assert said.status == 0, said.err
+    assert said.json["result"] == "ticket 7"
+    assert said.json["nodes"]["open"]["status"] == "success"
+    assert site.opened == ["/tickets"]
+    again = cloudflow("answer", run, "open", "again")
+    assert again.status == 2
+    assert "It asks about nothing" in again.err
+
+
+def test_without_an_answer_it_stops_with_one_sentence_and_a_way_out(
+    programs: Programs, cloudflow: CommandLine, desk: tuple[Desk, Web]
+) -> None:
+    site, web = desk
+    nodes = [post("open", web.url("/a")), result()]
+    programs.write(chain(MANUAL, nodes[0] | {"on_error": "continue"}, nodes[1]), "stops")
+    run = killed(programs, cloudflow, site, "stops")
+    summary = resume(cloudflow, run)
+
+    assert summary["status"] == "failure"
+    assert summary["nodes"]["end"]["status"] == "not_run"
+    error = summary["nodes"]["open"]["error"]
+    assert error["code"] == "MaybeDone"
+    command = f"`cloudflow answer {summary['run_id']} open again`"
+    assert command in error["message"]
+    said = cloudflow("answer", summary["run_id"], "open", "again", "--format", "json")
+    assert said.json["status"] == "success", said.err
+    assert site.opened == ["/a", "/a"]
+
+
+def test_items_of_a_loop_are_answered_one_by_one(
+    programs: Programs, cloudflow: CommandLine, desk: tuple[Desk, Web]
+) -> None:
+    site, web = desk
+    body = post("open", web.url("/{{ item }}"))
+    programs.write(over(["a", "b", "c"], body, concurrency=1), "items")
+    run = killed(programs, cloudflow, site, "items")
+    summary = resume(cloudflow, run)
+    assert summary["nodes"]["each"]["error"]["code"] == "MaybeDone"
+    word = ["answer", summary["run_id"], "open", "done", "--item", "0"]
+    ended = cloudflow(*word, "--format", "json").json
+
+    assert [r and r["body"] for r in ended["result"]["results"]] == [None, "ticket 7", "ticket 7"]
+    assert site.opened == ["/a", "/b", "/c"]
+
+
+def test_with_an_idempotency_header_nobody_is_asked(
+    programs: Programs, cloudflow: CommandLine, desk: tuple[Desk, Web]
+) -> None:
+    site, web = desk
+    node = post("open", web.url("/once"), idempotency_header="Idempotency-Key")
+    programs.write(chain(MANUAL, node, result("{{ input.body }}")), "header")
+    run = killed(programs, cloudflow, site, "header")
+    summary = resume(cloudflow, run)
+
+    assert summary["result"] == "ticket 7", summary["nodes"]
+    assert site.opened == ["/once"]
+    assert len(site.keys) == 2
+    assert len(set(site.keys)) == 1
