@@ -15,6 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from cloudflow_dagster.simulator.haste import hasten
+from cloudflow_dagster.simulator.tokens import App, HeedsTokens
 
 HOST = "127.0.0.1"
 CONTROL_PATH = "/_cloudflow"
@@ -22,8 +23,6 @@ CONTROL_PATH = "/_cloudflow"
 
 _running: set[int] = set()
 _counting = threading.Lock()
-
-_App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class SimulatedAws:
@@ -115,7 +114,7 @@ def call(endpoint: str, method: str, path: str, body: dict[str, Any] | None = No
         connection.close()
 
 
-def _cloud() -> _App:
+def _cloud() -> App:
     """Return moto's application, set up so that nothing needs Docker or the network."""
     hasten()
     _number_answers()
@@ -128,7 +127,7 @@ def _cloud() -> _App:
     config["lambda"] = {"use_docker": False}
     config["batch"] = {"use_docker": False}
     config["stepfunctions"] = {"execute_state_machine": True}
-    return app.DomainDispatcherApplication(app.create_backend_app)
+    return HeedsTokens(app.DomainDispatcherApplication(app.create_backend_app))
 
 
 def _number_answers() -> None:
@@ -152,7 +151,7 @@ def _quiet_handler() -> Any:
     return type("QuietRequestHandler", (handler,), {"log": write, "disable_nagle_algorithm": True})
 
 
-def _control(cloud: _App, port: int) -> _App:
+def _control(cloud: App, port: int) -> App:
     """Put our own few routes and a check of who asks before the cloud."""
     names = {f"{HOST}:{port}", f"localhost:{port}"}
 
