@@ -10,6 +10,10 @@ TESTS  ?= tests
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 UV      = VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --system-certs
 
+# Without its cache every start of Python compiles all that it imports, which takes as long again;
+# the tests start it hundreds of times.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: dev test check format lock bench clean help
 .DEFAULT_GOAL := help
 

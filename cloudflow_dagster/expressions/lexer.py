@@ -8,7 +8,6 @@ an operand may stand, and divides elsewhere; so the lexer follows whether an ope
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal as Choice
 from typing import TypeAlias
@@ -29,7 +28,16 @@ VALUES = {"true": True, "false": False, "null": None}
 ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 _NUMBER = re.compile(r"(?:0|[1-9][0-9]*)(\.[0-9]+)?([Ee][-+]?[0-9]+)?")
-_NAME = re.compile("[^" + re.escape(SPACE + "".join(sorted(OPERATORS))) + "]+")
+_NO_WORD = re.escape(SPACE + "".join(sorted(OPERATORS)))
+_STEP = re.compile(
+    f"[{SPACE}]*(?:"
+    f"(?P<word>[^{_NO_WORD}0-9`'\"][^{_NO_WORD}]*)"
+    r"|(?P<end>}})"
+    f"|(?P<operator>{'|'.join(map(re.escape, sorted(DOUBLE)))}"
+    f"|[{re.escape(''.join(sorted(OPERATORS - {'/'})))}])"
+    ")"
+)
+"""A word or an operator, but for a slash, with the space before it."""
 _HEX = re.compile(r"[0-9a-fA-F]{4}")
 _PLAIN = {'"': re.compile(r'[^"\\]+'), "'": re.compile(r"[^'\\]+")}
 
@@ -59,11 +67,22 @@ def read_tokens(text: str, start: int) -> list[Token]:
     Raises:
         ExpressionError: There is no `}}`, or something is not a token.
     """
-    return list(_Lexer(text, start).tokens())
+    return _Lexer(text, start).tokens()
 
 
 def _operator(text: str, start: int) -> Token:
     return Token("operator", text, start, start + len(text), operator=text)
+
+
+def _word(word: str, start: int) -> Token:
+    end = start + len(word)
+    if word.startswith("$"):
+        return Token("variable", word[1:], start, end)
+    if word in WORD_OPERATORS:
+        return _operator(word, start)
+    if word in VALUES:
+        return Token("value", VALUES[word], start, end)
+    return Token("name", word, start, end)
 
 
 def _join_surrogates(text: str) -> str:
@@ -82,18 +101,27 @@ class _Lexer:
         self.operand = True
         """Whether an operand may stand here, rather than an operator between two."""
 
-    def tokens(self) -> Iterator[Token]:
+    def tokens(self) -> list[Token]:
+        found: list[Token] = []
         while True:
-            self._skip_space()
-            if self.at >= len(self.text):
-                raise self._unclosed()
-            if not self.open and self.text.startswith("}}", self.at):
-                yield Token("end", None, self.at, self.at + 2)
-                return
-            token = self._next()
+            # Nearly all of an expression is words and operators: those are read in one go.
+            step = _STEP.match(self.text, self.at)
+            if step is None:
+                self._skip_space()
+                if self.at >= len(self.text):
+                    raise self._unclosed()
+                token = self._next()
+            elif step.lastgroup == "word":
+                token = _word(step[1], step.start(1))
+            elif step.lastgroup == "end" and not self.open:
+                found.append(Token("end", None, step.start(2), step.end(2)))
+                return found
+            else:
+                at = step.start(step.lastindex or 0)
+                token = _operator(step[3] or "}", at)
             self.at = token.end
             self._follow(token)
-            yield token
+            found.append(token)
 
     def _unclosed(self) -> ExpressionError:
         if self.open:
@@ -118,14 +146,12 @@ class _Lexer:
             else:
                 return
 
-    def _next(self) -> Token:  # noqa: PLR0911 - one line for each kind of token
+    def _next(self) -> Token:
         text, at = self.text, self.at
         char = text[at]
         if char == "/" and self.operand:
             return self._regex()
-        if text[at : at + 2] in DOUBLE:
-            return _operator(text[at : at + 2], at)
-        if char in OPERATORS:
+        if char == "/":
             return _operator(char, at)
         if char in _PLAIN:
             return self._string(char)
@@ -136,20 +162,7 @@ class _Lexer:
             if end < 0:
                 raise ExpressionError("This backquote has no partner.", at, "Syntax")
             return Token("name", text[at + 1 : end], at, end + 1)
-        return self._word()
-
-    def _word(self) -> Token:
-        found = _NAME.match(self.text, self.at)
-        if found is None:
-            raise ExpressionError("This cannot be read.", self.at, "Syntax")
-        word, end = found[0], found.end()
-        if word.startswith("$"):
-            return Token("variable", word[1:], self.at, end)
-        if word in WORD_OPERATORS:
-            return _operator(word, self.at)
-        if word in VALUES:
-            return Token("value", VALUES[word], self.at, end)
-        return Token("name", word, self.at, end)
+        raise ExpressionError("This cannot be read.", at, "Syntax")
 
     def _number(self) -> Token:
         found = _NUMBER.match(self.text, self.at)
