@@ -20,6 +20,10 @@ from cloudflow_dagster.project import Project
 from cloudflow_dagster.providers import catalogue
 
 
+_MOST_SHOWN = 200
+"""Findings that people are shown at once."""
+
+
 @click.command("check")
 @click.argument("flows", nargs=-1)
 @click.option(
@@ -63,7 +67,10 @@ def _report(compiled: list[Compiled], form: str) -> None:
         click.echo(as_sarif(found, all_rules()))
     else:
         if found:
-            show(found, {c.file: c.document.text for c in compiled})
+            show(found[:_MOST_SHOWN], {c.file: c.document.text for c in compiled})
+        if len(found) > _MOST_SHOWN:
+            more = len(found) - _MOST_SHOWN
+            click.echo(f"… and {more} more; `--format json` prints all.\n", err=True)
         errors = sum(d.severity is Severity.ERROR for d in found)
         click.echo(_sentence(len(compiled), errors, len(found) - errors))
 

@@ -107,6 +107,8 @@ def flow_file(project: Project, name: str) -> Path:
         if path.suffix != ".json" and not _text(name).lstrip("\ufeff \t\r\n").startswith("{"):
             give_up(f"`{name}` is not a flow: a flow is a JSON file, such as flows/NAME.json.")
         return path
+    if path.suffix == ".json" and path.exists():
+        give_up(f"`{name}` is not a plain file. Name a flow's file, such as flows/NAME.json.")
     by_stem = {p.stem: p for p in _flows_in(project.flows)}
     by_id = {**by_stem, **_by_written_id(project, name)}
     if name in by_stem and _written_id(by_stem[name]) is None:

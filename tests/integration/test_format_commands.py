@@ -271,6 +271,20 @@ def test_whatever_lies_in_the_folder_a_flow_is_found_and_runs(
     assert said.status == 1
     assert {d["file"] for d in said.json} == {"flows/circle.json", "flows/pipe.json"}
     assert cloudflow("run", "pipe").status == 2
+    assert "not a plain file" in cloudflow("check", "flows/pipe.json").err
+
+
+def test_people_are_shown_the_first_findings_and_how_many_more_there_are(
+    programs: Programs, cloudflow: CommandLine
+) -> None:
+    nodes = [{"id": f"n{number}", "type": "logic.fi"} for number in range(300)]
+    torn(programs, json.dumps({"version": 1, "nodes": nodes}), "many")
+
+    said = cloudflow("check", "flows/many.json")
+    assert said.err.count("error CF1011") == 200
+    assert "… and 100 more" in said.err
+    assert "300 errors" in said.out
+    assert len(cloudflow("check", "flows/many.json", "--format", "json").json) == 300
 
 
 def test_flow_is_an_id_or_any_path_and_the_project_that_of_the_current_directory(
