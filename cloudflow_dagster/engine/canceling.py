@@ -17,7 +17,7 @@ _FORCE = "If the process that executes it is gone, `--force` marks it as cancele
 
 
 @dataclass(frozen=True)
-class Told:
+class Cancellation:
     """What came of it.
 
     Attributes:
@@ -31,7 +31,7 @@ class Told:
 
 def cancel(
     instance: dg.DagsterInstance, run: dg.DagsterRun, *, force: bool = False, seconds: float = 20.0
-) -> Told:
+) -> Cancellation:
     """Stop a run, and wait until it has ended.
 
     Args:
@@ -51,16 +51,16 @@ def cancel(
     if now.is_finished:
         return _ended(now, "ended before it could be canceled")
     why = f" ({problem})" if problem else ""
-    return Told(
+    return Cancellation(
         canceled=False,
         message=f"Run {run.run_id} was told to stop and has not ended yet{why}. {_FORCE}",
     )
 
 
-def _ended(run: dg.DagsterRun, otherwise: str) -> Told:
+def _ended(run: dg.DagsterRun, otherwise: str) -> Cancellation:
     if run.status is _Status.CANCELED:
-        return Told(canceled=True, message=f"Run {run.run_id} is canceled.")
-    return Told(canceled=False, message=f"Run {run.run_id} {otherwise}, with {status_of(run)}.")
+        return Cancellation(canceled=True, message=f"Run {run.run_id} is canceled.")
+    return Cancellation(canceled=False, message=f"Run {run.run_id} {otherwise}, with {status_of(run)}.")
 
 
 def _tell(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
