@@ -60,7 +60,9 @@ def cancel(
 def _ended(run: dg.DagsterRun, otherwise: str) -> Cancellation:
     if run.status is _Status.CANCELED:
         return Cancellation(canceled=True, message=f"Run {run.run_id} is canceled.")
-    return Cancellation(canceled=False, message=f"Run {run.run_id} {otherwise}, with {status_of(run)}.")
+    return Cancellation(
+        canceled=False, message=f"Run {run.run_id} {otherwise}, with {status_of(run)}."
+    )
 
 
 def _tell(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
