@@ -19,7 +19,6 @@ from cloudflow_dagster.diagnostics import Severity
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.providers import catalogue
 
-
 _MOST_SHOWN = 200
 """Findings that people are shown at once."""
 
