@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -56,6 +57,24 @@ def test_a_broken_flow_shows_what_is_wrong_and_takes_nothing_down(
     page.goto(f"{served.web}/jobs")
     page.get_by_text("nightly_backup").first.wait_for()
     broken.unlink()
+
+
+def test_a_param_that_breaks_its_schema_is_refused_in_one_sentence(
+    served: Served, page: Any
+) -> None:
+    flow = json.loads((served.root / "templates/first_flow.json").read_text())
+    flow["params"]["properties"]["n"] = {"type": "integer", "minimum": 3, "default": 3}
+    strict = served.root / "flows/strict.json"
+    strict.write_text(json.dumps(flow))
+    page.goto(f"{served.web}/jobs")
+    page.get_by_text("strict", exact=True).first.wait_for()
+    config = quote("params:\n  n: 1\n")
+    page.goto(f"{served.web}/locations/cloudflow/jobs/strict/playground/setup?config={config}")
+    page.get_by_role("button", name="Launch Run").click()
+    page.get_by_text("params.n: 1 is less than the minimum of 3").first.wait_for()
+    assert "Traceback" not in page.inner_text("body")
+    assert "site-packages" not in page.inner_text("body")
+    strict.unlink()
 
 
 def _launch(served: Served, page: Any, flow: str) -> str:
