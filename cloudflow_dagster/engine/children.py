@@ -11,14 +11,21 @@ import dagster as dg
 
 from cloudflow_dagster.engine import tags
 from cloudflow_dagster.engine.calls import Caller, waiting_for, written
+from cloudflow_dagster.engine.dead_runs import found_dead, resumed_by_itself
 from cloudflow_dagster.engine.params import ParamsError, checked_params
+from cloudflow_dagster.engine.this_process import process_is_gone
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import CallLog
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
+from cloudflow_dagster.runtime.outcome import MAYBE_DONE, asks
 from cloudflow_dagster.runtime.plans import Plans
-from cloudflow_dagster.runtime.run import ChildWaits, Run
+from cloudflow_dagster.runtime.run import ChildCall, ChildWaits, Run
+
+_RESUME = "dagster/is_resume_retry"
+_REASON = "dagster/failure_reason"
+_STEP = "STEP_FAILURE"
 
 
 @dataclass(frozen=True)
@@ -35,9 +42,7 @@ class DagsterChildRuns:
     instance: dg.DagsterInstance
     parent: dg.DagsterRun
 
-    def run_flow(
-        self, flow: str, params: Json, max_depth: int | None, parent: Run, *, log: CallLog
-    ) -> Json:
+    def run_flow(self, call: ChildCall, parent: Run, *, log: CallLog) -> Json:
         """Run a flow to its end and return its result.
 
         Raises:
@@ -47,55 +52,121 @@ class DagsterChildRuns:
             ChildWaits: It is suspended.
         """
         # A job has this as a part, so it cannot import at the top what makes jobs.
-        from cloudflow_dagster.engine.flow_runs import FlowRun, run_to_end  # noqa: PLC0415
+        from cloudflow_dagster.engine.in_process import NewRun, create_run  # noqa: PLC0415
 
-        chain = [*waiting_for(self.parent), Caller(parent.plan.flow, self.parent.run_id)]
-        _check_depth(flow, [caller.flow for caller in chain], max_depth)
-        loaded = self._load(flow)
-        _check_params(loaded.plan, params)
+        chain = self._chain(parent)
+        _check_depth(call.flow, [caller.flow for caller in chain], call.max_depth)
+        loaded = self._load(call.flow)
+        _check_params(loaded.plan, call.params)
+        marks = {**self._marks(parent), tags.CALL: call.token}
+        new = NewRun(config={"params": call.params}, tags=marks)
+        run = create_run(self.instance, loaded.job, new)
+        log.info(f"Runs the flow `{call.flow}`: run {run.run_id}.")
+        return self._execute(call.flow, loaded, run, parent, log)
+
+    def begun(self, token: str) -> str | None:
+        """Return the run that goes on from what a call began; None if it began nothing."""
+        found = self.instance.get_runs(dg.RunsFilter(tags={tags.CALL: token}))
+        # Dagster's pages copy all tags to a run that does everything anew.
+        line = [run for run in found if run.parent_run_id is None or _RESUME in run.tags]
+        ended_well = [run for run in line if run.status is dg.DagsterRunStatus.SUCCESS]
+        goes_on = [run for run in line if not run.is_finished]
+        return next((run.run_id for run in (*ended_well, *goes_on, *line)), None)
+
+    def go_on(self, call: ChildCall, run: str, parent: Run, *, log: CallLog) -> Json:
+        """Return the result of a child run that was begun by an interrupted attempt at this call.
+
+        One whose process died with that attempt is gone on with here, as a new run.
+
+        Raises:
+            NodeError: It failed, or is gone.
+            Canceled: The run that waits was told to stop.
+            ChildWaits: It goes on elsewhere, or is suspended.
+        """
+        from cloudflow_dagster.engine.retrying import CannotRetry, new_run  # noqa: PLC0415 - above
+
+        child = self._as_it_is(run)
+        if child is None:
+            raise NodeError(
+                "ChildGone", f"The run {run} of `{call.flow}` was deleted.", transient=False
+            )
+        if not child.is_finished:
+            log.info(f"Waits for the run {run} of `{call.flow}`, which goes on.")
+            raise ChildWaits(run)
+        if child.status is dg.DagsterRunStatus.SUCCESS or _failed_by_itself(child):
+            return self._result_of(call.flow, child)
+        loaded = self._load(call.flow)
+        try:
+            again = new_run(
+                self.instance, loaded.job, child, whole=False, marks=self._marks(parent)
+            )
+        except CannotRetry as error:
+            raise NodeError("ChildFailed", str(error), transient=False) from None
+        log.info(f"Goes on with the run {run} of `{call.flow}`: run {again.run_id}.")
+        return self._execute(call.flow, loaded, again, parent, log)
+
+    def _as_it_is(self, run: str) -> dg.DagsterRun | None:
+        """Return a child run; one whose process died is reported as failed first."""
+        child = self.instance.get_run_by_id(run)
+        if child is None:
+            return None
+        mark = child.tags.get(tags.IN_PROCESS)
+        if child.status is dg.DagsterRunStatus.NOT_STARTED and mark and process_is_gone(mark):
+            self.instance.report_run_failed(child, "The process that recorded the run is gone.")
+        else:
+            found_dead(self.project, self.instance, child)
+        return self.instance.get_run_by_id(run)
+
+    def _execute(
+        self, flow: str, loaded: Any, run: dg.DagsterRun, parent: Run, log: CallLog
+    ) -> Json:
+        """Execute a child run in this process."""
+        from cloudflow_dagster.engine.flow_runs import FlowRun, execute_to_end  # noqa: PLC0415
+
         began = time.monotonic()
-        summary = run_to_end(
-            self.project,
-            self.instance,
-            FlowRun(
-                plan=loaded.plan,
-                job=loaded.job,
-                config={"params": params},
-                tags={
-                    tags.PARENT_RUN: self.parent.run_id,
-                    tags.CALL_CHAIN: written(chain),
-                },
-                parent=self.parent.run_id,
-                on_start=lambda run: log.info(f"Runs the flow `{flow}`: run {run.run_id}."),
-            ),
+        new = FlowRun(
+            plan=loaded.plan, job=loaded.job, config=run.run_config, parent=self.parent.run_id
         )
+        summary = execute_to_end(self.project, self.instance, new, run)
         log.info(
-            f"The run {summary['run_id']} of `{flow}`: {summary['status']} after "
+            f"The run {run.run_id} of `{flow}`: {summary['status']} after "
             f"{time.monotonic() - began:.2f} s."
         )
         if parent.stop.is_set():
             raise Canceled
         if summary["status"] == "waiting":
-            raise ChildWaits(summary["run_id"])
+            raise ChildWaits(run.run_id)
         return _result(flow, summary)
 
+    def _chain(self, parent: Run) -> list[Caller]:
+        return [*waiting_for(self.parent), Caller(parent.plan.flow, self.parent.run_id)]
+
+    def _marks(self, parent: Run) -> dict[str, str]:
+        """Return the tags of a child run."""
+        return {
+            tags.PARENT_RUN: self.parent.run_id,
+            tags.CALL_CHAIN: written(self._chain(parent)),
+            # Whoever goes on with the run that waits goes on with this one.
+            **resumed_by_itself(0),
+        }
+
     def has_ended(self, run: str) -> bool:
-        """Return whether a child run that was suspended has ended, or is gone."""
-        child = self.instance.get_run_by_id(run)
+        """Return whether a child run has ended, has died, or is gone."""
+        child = self._as_it_is(run)
         return child is None or child.is_finished
 
-    def result_of(self, flow: str, run: str) -> Json:
+    def _result_of(self, flow: str, child: dg.DagsterRun) -> Json:
         """Return the result of a child run that has ended.
 
         Raises:
-            NodeError: It failed, was canceled, or is gone.
+            NodeError: It failed, was canceled, or what it is a run of is not known.
         """
         from cloudflow_dagster.engine.flow_runs import summary_of  # noqa: PLC0415 - as above
 
-        plan = Plans(self.project.records).of_run(run)
-        if plan is None or self.instance.get_run_by_id(run) is None:
-            raise NodeError("ChildGone", f"The run {run} of `{flow}` was deleted.", transient=False)
-        return _result(flow, summary_of(self.project, self.instance, plan, run))
+        plan = Plans(self.project.records).of_run(child.run_id)
+        if plan is None:
+            plan = self._load(flow).plan
+        return _result(flow, summary_of(self.project, self.instance, plan, child.run_id))
 
     def cancel(self, run: str) -> None:
         """Cancel a child run that is suspended."""
@@ -152,9 +223,25 @@ def _result(flow: str, summary: Mapping[str, Any]) -> Json:
     return summary["result"]
 
 
+def _failed_by_itself(child: dg.DagsterRun) -> bool:
+    """Return whether a run failed because a step did, and not because its process died."""
+    return child.status is dg.DagsterRunStatus.FAILURE and child.tags.get(_REASON) == _STEP
+
+
 def _failed(flow: str, summary: Mapping[str, Any]) -> NodeError:
     code = "ChildFailed" if summary["status"] == "failure" else "ChildCanceled"
     nodes: Mapping[str, Any] = summary["nodes"]
+    run = summary["run_id"]
+    asking = next((state["error"] for state in nodes.values() if asks(state.get("error"))), None)
+    if asking is not None:
+        # Unsure: once that is answered, this call goes on with what the child run has done.
+        return NodeError(
+            MAYBE_DONE,
+            f"The run {run} of `{flow}` asks: {asking['message']} Then go on with this run: "
+            "`cloudflow runs retry`.",
+            transient=False,
+            unsure=True,
+        )
     errors = [
         f"`{node}`: {state['error']['code']}: {state['error']['message']}"
         for node, state in nodes.items()

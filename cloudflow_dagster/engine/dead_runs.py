@@ -11,14 +11,15 @@ run say, and not if a step failed by itself (`run_retries` in `dagster.yaml`).
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import dagster as dg
 
 from cloudflow_dagster.engine import tags
-from cloudflow_dagster.engine.run_resource import worker_of
 from cloudflow_dagster.engine.this_process import process_is_gone
 from cloudflow_dagster.project import Project
+from cloudflow_dagster.runtime.records import worker_in
 
 _GONE = "The process that executed the run is gone."
 _UNDER_WAY = [
@@ -28,6 +29,8 @@ _UNDER_WAY = [
 ]
 _EVERY = 3
 """Seconds between two looks."""
+_LEFT = 30.0
+"""Seconds after which a run that was recorded has been submitted, or never will be."""
 
 
 def resumed_by_itself(times: int) -> dict[str, str]:
@@ -51,9 +54,9 @@ def goes_on_by_itself(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 def found_dead(project: Project, instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Report a run as ended whose process is gone; say whether it was."""
-    if run.status not in _UNDER_WAY:
+    if run.status not in _UNDER_WAY and not _was_left(instance, run):
         return False
-    mark = worker_of(project, run.run_id) or run.tags.get(tags.IN_PROCESS)
+    mark = worker_in(project.state / "records.sqlite", run.run_id) or run.tags.get(tags.IN_PROCESS)
     if not mark or not process_is_gone(mark):
         return False
     # Looked at again: it may have ended well a moment before its process did.
@@ -67,11 +70,25 @@ def found_dead(project: Project, instance: dg.DagsterInstance, run: dg.DagsterRu
     return True
 
 
+def _was_left(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Return whether a run was recorded long ago by a process that was to execute it itself.
+
+    A re-execution that Dagster records has the mark of the run before it until it is submitted.
+    """
+    if run.status is not dg.DagsterRunStatus.NOT_STARTED or not run.tags.get(tags.IN_PROCESS):
+        return False
+    record = instance.get_run_record_by_id(run.run_id)
+    if record is None:
+        return False
+    return (datetime.now(UTC) - record.create_timestamp).total_seconds() > _LEFT
+
+
 def dead_runs_sensor(project: Project) -> dg.SensorDefinition:
     """Return what looks for dead runs in the daemon."""
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-        runs = context.instance.get_runs(dg.RunsFilter(statuses=_UNDER_WAY))
+        statuses = [*_UNDER_WAY, dg.DagsterRunStatus.NOT_STARTED]
+        runs = context.instance.get_runs(dg.RunsFilter(statuses=statuses))
         dead = [run.run_id for run in runs if found_dead(project, context.instance, run)]
         return dg.SkipReason(f"Dead: {', '.join(dead)}." if dead else "All live.")
 

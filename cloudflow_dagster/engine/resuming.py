@@ -64,7 +64,7 @@ class Resumer:
             self._tidied = now
             self.tidy(waits)
         self._workers = [worker for worker in self._workers if not worker.ended]
-        if len(self._workers) < MOST_WORKERS and waits.due(time.time(), 1):
+        if len(self._workers) < MOST_WORKERS and self._too_few(waits):
             self._started += 1
             self._workers.append(
                 processes.start(
@@ -75,6 +75,14 @@ class Resumer:
                     folder=self.project.root,
                 )
             )
+
+    def _too_few(self, waits: Waits) -> bool:
+        """Return whether runs are due that no process is about to claim.
+
+        A process needs seconds to start; until then the run that it was started for is still due.
+        """
+        due = len(waits.due(time.time(), MOST_WORKERS))
+        return due > 0 and due + waits.claimed() > len(self._workers)
 
     def note_ended_children(self, waits: Waits) -> None:
         """Let runs go on that waited for another run which has ended."""

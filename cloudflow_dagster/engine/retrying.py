@@ -7,7 +7,7 @@ Dagster 1.13.27.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 from dagster._core.errors import DagsterExecutionStepNotFoundError
@@ -21,6 +21,8 @@ from cloudflow_dagster.engine.this_process import this_process
 
 _CAN_GO_ON = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
 _ONE_RUN = {tags.IN_PROCESS, tags.ADMITTED, tags.SLOT, tags.PARENT_RUN, tags.CALL_CHAIN}
+_ONE_LINE = {tags.CALL}
+"""Tags that hold for what goes on with a run, and not for what does all of it again."""
 """Tags that speak of how one run was started or is executed."""
 _OF_DAGSTER = ("dagster/", ".dagster/")
 
@@ -53,7 +55,12 @@ def check_can_retry(run: dg.DagsterRun, *, whole: bool) -> None:
 
 
 def new_run(
-    instance: dg.DagsterInstance, job: dg.JobDefinition, ended: dg.DagsterRun, *, whole: bool
+    instance: dg.DagsterInstance,
+    job: dg.JobDefinition,
+    ended: dg.DagsterRun,
+    *,
+    whole: bool,
+    marks: Mapping[str, str] | None = None,
 ) -> dg.DagsterRun:
     """Record a run, to be executed by this process, that does another one again.
 
@@ -62,6 +69,7 @@ def new_run(
         job: The job, as it is now.
         ended: The run that has ended.
         whole: Whether all of it is done again, or only what had not succeeded.
+        marks: More tags.
 
     Raises:
         CannotRetry: The flow has changed too much, or nothing is left to be done.
@@ -78,7 +86,8 @@ def new_run(
     kept = {
         key: value
         for key, value in ended.tags.items()
-        if key not in _ONE_RUN and not key.startswith(_OF_DAGSTER)
+        if key not in (_ONE_RUN | _ONE_LINE if whole else _ONE_RUN)
+        and not key.startswith(_OF_DAGSTER)
     }
     try:
         plan = create_execution_plan(
@@ -102,7 +111,7 @@ def new_run(
         job,
         execution_plan=plan,
         run_config=ended.run_config,
-        tags={**job.run_tags, **kept, **line, tags.IN_PROCESS: this_process()},
+        tags={**job.run_tags, **kept, **line, **(marks or {}), tags.IN_PROCESS: this_process()},
         parent_run_id=ended.run_id,
         root_run_id=root,
         remote_job_origin=job_origin(job.name) if ended.remote_job_origin else None,

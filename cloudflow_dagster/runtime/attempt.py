@@ -25,7 +25,7 @@ from cloudflow_dagster.runtime.incoming import Incoming
 from cloudflow_dagster.runtime.once import Once, Progress, progress_of
 from cloudflow_dagster.runtime.records import RecordsError
 from cloudflow_dagster.runtime.redaction import Redactor
-from cloudflow_dagster.runtime.run import ChildRuns, ChildWaits
+from cloudflow_dagster.runtime.run import ChildCall, ChildRuns, ChildWaits
 from cloudflow_dagster.runtime.scope import scope_of
 from cloudflow_dagster.runtime.waiting import wait_for
 from cloudflow_dagster.runtime.waits import WaitKey
@@ -188,24 +188,30 @@ class StepCall:
         run = self._frame.run
         if run.children is None:
             raise NodeError("NoChildRuns", "Other flows cannot be run here.", transient=False)
-        key = wait_key(self._frame, self._step, self._round)
-        begun = run.waits.get(key) if run.waits is not None else None
-        if begun is not None and begun.child is not None:
-            return self._wait_for_child(run.children, flow, begun.child)
-        try:
-            return run.children.run_flow(flow, params, max_depth, run, log=self.log)
-        except ChildWaits as child:
-            return self._wait_for_child(run.children, flow, child.run)
+        call = ChildCall(flow, params, max_depth, self.token)
+        child = None
+        if self.repeated:
+            child = run.children.begun(call.token)
+            if run.waits is not None:
+                # What an earlier process waited for here. It is waited for again if need be.
+                run.waits.end(wait_key(self._frame, self._step, self._round))
+        while True:
+            try:
+                if child is None:
+                    return run.children.run_flow(call, run, log=self.log)
+                return run.children.go_on(call, child, run, log=self.log)
+            except ChildWaits as waits:
+                child = waits.run
+                self._wait_for_child(run.children, child)
 
-    def _wait_for_child(self, children: ChildRuns, flow: str, child: str) -> Json:
-        """Wait for a child run that is suspended, also in another process than it began in."""
+    def _wait_for_child(self, children: ChildRuns, child: str) -> None:
+        """Wait for a child run that another process goes on with, or will."""
         try:
             with self._frame.run.clock.paused():
                 self._wait(Wait(way="run", run=child), lambda: children.has_ended(child))
         except (Canceled, NodeError):
             children.cancel(child)
             raise
-        return children.result_of(flow, child)
 
 
 def token_of(frame: Frame, step: Step, round_: int) -> str:

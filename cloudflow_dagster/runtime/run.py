@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import CallLog
@@ -66,28 +66,49 @@ class ProjectFacts(Protocol):
 
 
 class ChildWaits(Exception):  # noqa: N818 - it says what it means
-    """A child run is suspended; `run` is its id."""
+    """A child run is suspended, or another process executes it; `run` is its id."""
 
     def __init__(self, run: str) -> None:
         super().__init__(f"The run {run} waits.")
         self.run = run
 
 
+class ChildCall(NamedTuple):
+    """One call of another flow.
+
+    Attributes:
+        flow: Its id.
+        params: Its params.
+        max_depth: How many runs of a flow that reaches itself may be inside each other.
+        token: The call's own: the same in all runs that go on with the one that first made it.
+    """
+
+    flow: str
+    params: Json
+    max_depth: int | None
+    token: str
+
+
 class ChildRuns(Protocol):
     """Runs other flows for `flow.call`."""
 
-    def run_flow(
-        self, flow: str, params: Json, max_depth: int | None, parent: Run, *, log: CallLog
-    ) -> Json:
+    def run_flow(self, call: ChildCall, parent: Run, *, log: CallLog) -> Json:
         """Run a flow to its end and return its result; raises `NodeError` or `ChildWaits`."""
         ...
 
-    def has_ended(self, run: str) -> bool:
-        """Return whether a child run that was suspended has ended."""
+    def begun(self, token: str) -> str | None:
+        """Return the run that goes on from what this call began, in whatever run of the line."""
         ...
 
-    def result_of(self, flow: str, run: str) -> Json:
-        """Return the result of a child run that has ended; raises `NodeError`."""
+    def go_on(self, call: ChildCall, run: str, parent: Run, *, log: CallLog) -> Json:
+        """Return the result of a child run that was begun before, gone on with if it died.
+
+        Raises `NodeError`; `ChildWaits` if it goes on elsewhere.
+        """
+        ...
+
+    def has_ended(self, run: str) -> bool:
+        """Return whether a child run that goes on elsewhere, or was suspended, has ended."""
         ...
 
     def cancel(self, run: str) -> None:

@@ -132,6 +132,12 @@ class Waits:
                 f"UPDATE waits SET run = ?, over = 0 WHERE {_KEY}",  # noqa: S608
                 (run, *key),
             )
+            # A child run that died is gone on with by another one, which is waited for then.
+            connection.execute(
+                "UPDATE waits SET child = ?, answer = NULL, answered_by = NULL, "  # noqa: S608
+                f"answered_at = NULL WHERE {_KEY} AND child IS NOT ?",
+                (asked.run, *key, asked.run),
+            )
         found = self.get(key)
         if found is None:  # pragma: no cover - inserted before
             raise KeyError(key)
@@ -233,6 +239,14 @@ class Waits:
         """Return the suspended runs, and the mark of the process that goes on with each."""
         with self._db.read() as connection:
             return dict(connection.execute("SELECT run, worker FROM suspended").fetchall())
+
+    def claimed(self) -> int:
+        """Return how many suspended runs some process goes on with."""
+        with self._db.read() as connection:
+            (count,) = connection.execute(
+                "SELECT count(*) FROM suspended WHERE worker IS NOT NULL"
+            ).fetchone()
+        return count
 
     def claim(self, run: str, worker: str) -> bool:
         """Let one process alone go on with a suspended run; return whether it is this one.

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from threading import Event
+from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from cloudflow_dagster.engine import tags
+from cloudflow_dagster.engine.children import DagsterChildRuns
+from cloudflow_dagster.engine.in_process import NewRun, create_run
+from cloudflow_dagster.engine.jobs import job_for
+from cloudflow_dagster.engine.run_flow import retry_flow
+from cloudflow_dagster.engine.this_process import this_process
+from cloudflow_dagster.runtime.run import ChildCall
+from tests.fixtures.calls import Lines
 from tests.unit.engine.conftest import Flows, breaks, value
 
 MANUAL = {"id": "start", "type": "trigger.manual"}
@@ -155,3 +165,61 @@ def test_a_run_that_no_node_failed_has_an_error_too(
     (alarm,) = instance.get_runs(dg.RunsFilter(job_name="alarm"))
     assert alarm.run_config["params"]["node"] is None
     assert "timeout of 0.3 s" in alarm.run_config["params"]["error"]["message"]
+
+
+@pytest.fixture
+def lines() -> Lines:
+    return Lines()
+
+
+def begin(flows: Flows, instance: dg.DagsterInstance) -> tuple[DagsterChildRuns, Any, ChildCall]:
+    """Return what runs flows for a parent run, that one as it is passed, and a call."""
+    double(flows)
+    flows.write("f", [MANUAL], [])
+    parent = instance.get_run_by_id(flows.run("f")["run_id"])
+    assert parent is not None
+    run = SimpleNamespace(plan=flows.plan("f"), stop=Event())
+    return (
+        DagsterChildRuns(flows.project, instance, parent),
+        run,
+        ChildCall("double", {"n": 21}, None, "a" * 64),
+    )
+
+
+def test_a_child_run_that_ended_before_its_parent_was_killed_gives_its_result(
+    flows: Flows, instance: dg.DagsterInstance, lines: Any
+) -> None:
+    children, parent, call = begin(flows, instance)
+    assert children.begun(call.token) is None
+    assert children.run_flow(call, parent, log=lines) == 42
+    begun = children.begun(call.token)
+
+    assert begun is not None
+    assert children.go_on(call, begun, parent, log=lines) == 42
+    assert instance.get_runs_count(dg.RunsFilter(job_name="double")) == 1
+
+
+def test_a_child_run_that_somebody_does_anew_is_another_one(
+    flows: Flows, instance: dg.DagsterInstance, lines: Any
+) -> None:
+    children, parent, call = begin(flows, instance)
+    children.run_flow(call, parent, log=lines)
+    begun = children.begun(call.token)
+    assert begun is not None
+    retry_flow(flows.project, flows.plan("double"), begun, whole=True)
+
+    assert children.begun(call.token) == begun
+
+
+def test_a_child_run_that_was_recorded_and_never_began_goes_on(
+    flows: Flows, instance: dg.DagsterInstance, lines: Any
+) -> None:
+    children, parent, call = begin(flows, instance)
+    new = NewRun(config={"params": {"n": 4}}, tags={tags.CALL: call.token})
+    left = create_run(instance, job_for(flows.plan("double"), flows.project), new)
+    instance.add_run_tags(left.run_id, {tags.IN_PROCESS: this_process().rpartition(":")[0] + ":0"})
+
+    assert children.go_on(call, left.run_id, parent, log=lines) == 8
+    now = instance.get_run_by_id(left.run_id)
+    assert now is not None
+    assert now.status is dg.DagsterRunStatus.FAILURE

@@ -8,8 +8,9 @@ import dagster as dg
 
 from cloudflow_dagster.engine.flow_runs import go_on
 from cloudflow_dagster.engine.resuming import Resumer
+from cloudflow_dagster.nodes.waits import Wait as Asked
 from cloudflow_dagster.project import Project
-from cloudflow_dagster.runtime.waits import Wait, Waits
+from cloudflow_dagster.runtime.waits import Wait, WaitKey, Waits
 from tests.unit.engine.conftest import Flows, breaks, statuses, value
 
 
@@ -254,3 +255,29 @@ def test_one_process_alone_goes_on_with_a_run(flows: Flows, project: Project) ->
     assert waits.due(time.time(), 5) == []
     waits.release(run, "first")
     assert waits.due(time.time(), 5) == [run]
+
+
+def test_for_one_run_that_is_due_one_process_is_started(
+    flows: Flows, project: Project, instance: dg.DagsterInstance
+) -> None:
+    flows.write("f", [ask("ask")], [])
+    answer(project, flows.run("f")["run_id"])
+    resumer = Resumer(project, instance)
+    try:
+        # The first needs seconds to start, and the run is due all the while.
+        for _ in range(5):
+            resumer.look()
+        assert resumer._started == 1
+    finally:
+        resumer.stop()
+
+
+def test_another_child_run_is_waited_for_anew(project: Project) -> None:
+    waits, key = Waits(project.records), WaitKey("r", "call")
+    first = waits.begin(key, Asked(way="run", run="child"), "r", None)
+    assert waits.answer(first, None, "")
+    again = waits.begin(key, Asked(way="run", run="child"), "r", None)
+    assert again.answer is not None
+
+    other = waits.begin(key, Asked(way="run", run="other"), "r", None)
+    assert (other.child, other.answer) == ("other", None)

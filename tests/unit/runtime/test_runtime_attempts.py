@@ -383,11 +383,9 @@ class TestCall:
         asked: list[Any] = []
 
         class Children:
-            def run_flow(
-                self, flow: str, params: Any, max_depth: int | None, parent: Any, *, log: Any
-            ) -> Any:
+            def run_flow(self, call: Any, parent: Any, *, log: Any) -> Any:
                 log.info("Runs it.")
-                asked.append((flow, params, max_depth, parent.id))
+                asked.append((call.flow, call.params, call.max_depth, parent.id))
                 return {"answer": 42}
 
         plan = stage.plan(
