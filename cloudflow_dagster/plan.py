@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from cloudflow_dagster.flow.model import Concurrency, Json, Retry, Until
 from cloudflow_dagster.nodes.spec import Behaviour, Carries, Kind
 
+UNDO_PREFIX = "undo:"
+"""What the id of a step begins with that undoes another one; no id of a node has a colon."""
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
@@ -69,11 +72,19 @@ class Step(_Part):
     """For a loop: the steps of its body in topological order. A nested loop's steps are in it."""
     ends: tuple[str, ...] = ()
     """For a loop: the steps of its body from which nothing in the body goes on."""
+    compensate: Step | None = None
+    """What undoes it, if anything does: a step of its own, whose id is `UNDO_PREFIX` and this
+    one's, with the same edges into it. It is in no list of steps."""
 
     @property
     def catches(self) -> bool:
         """Whether an edge leaves from `error`, so that a failure does not fail the run."""
         return "error" in self.ports
+
+    @property
+    def undoes(self) -> str | None:
+        """Id of the step that this one undoes; None for a step of the flow itself."""
+        return self.id.removeprefix(UNDO_PREFIX) if self.id.startswith(UNDO_PREFIX) else None
 
 
 class Plan(_Part):
@@ -93,6 +104,8 @@ class Plan(_Part):
     resumes: int = 1
     """How often a run is gone on with by itself after its process died."""
     on_failure: str | None = None
+    on_failure_compensate: bool = False
+    """Whether a run that fails is undone."""
     steps: tuple[Step, ...]
     """The steps outside loops, triggers among them, in canonical (topological) order."""
     calls: tuple[str, ...] = ()
@@ -116,6 +129,13 @@ class Plan(_Part):
             step = waiting.pop()
             yield step
             waiting.extend(reversed(step.body))
+
+    def work(self) -> Iterator[Step]:
+        """Yield every step, and after it what undoes it."""
+        for step in self.walk():
+            yield step
+            if step.compensate is not None:
+                yield step.compensate
 
     def step(self, id: str) -> Step:
         """Return the step with this id, inside loops too.

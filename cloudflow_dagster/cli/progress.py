@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -56,8 +56,29 @@ class Progress:
         for node, state in summary["nodes"].items():
             if node not in self._shown | self._inside and state["status"] in _NOT_ENDED:
                 self(node, state["status"], 0)
+        for line in compensation_lines(summary.get("compensation")):
+            click.echo(line)
         if summary["result"] is not None:
             click.echo("Result")
             click.echo(json.dumps(summary["result"], indent=2, ensure_ascii=False))
         color = _COLORS.get(summary["status"], "red")
         click.echo(f"Run {summary['run_id']}: {click.style(summary['status'], fg=color)}")
+
+
+def compensation_lines(compensation: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield what was undone of a run, and what was not, with what undoes it by hand.
+
+    Args:
+        compensation: As the run's summary has it; None if nothing was to be undone.
+    """
+    if compensation is None:
+        return
+    count = compensation["undone"]
+    yield f"Undone: {count:,} {'node' if count == 1 else 'nodes'}"
+    for each in compensation["not_undone"]:
+        items = ", ".join(map(str, each["items"]))
+        place = f"{each['node']}[{items}]" if items else each["node"]
+        yield f"  {click.style('x', fg='red')} {place}: {each['code']}: {each['message']}"
+        if each["config"] is not None:
+            config = json.dumps(each["config"], ensure_ascii=False)
+            yield f"    undo it with `{each['type']}` {config}"

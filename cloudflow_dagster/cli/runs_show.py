@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cloudflow_dagster.cli.progress import compensation_lines
 from cloudflow_dagster.cli.runs_surroundings import (
     COLORS,
     FORMAT,
@@ -69,6 +70,7 @@ def _lines(details: RunDetails) -> Iterator[str]:
             yield f"  {name:<11} {', '.join(ids)}"
     if details.message:
         yield f"  {'message':<11} {shortened(details.message, _LONGEST_MESSAGE)}"
+    yield from compensation_lines(details.compensation)
     if details.nodes:
         yield "Nodes"
     width = max((len(node.id) for node in details.nodes), default=0)

@@ -22,7 +22,7 @@ def cloud_for(plan: Plan, project: Project) -> Generator[None]:
     credentials = project.credentials
     names = {
         step.credential or credentials.default("aws")
-        for step in plan.walk()
+        for step in plan.work()
         if step.provider == "aws" or step.secrets or step.type == "flow.call"
     }
     if not any(name is not None and credentials.simulated(name) for name in names):

@@ -32,16 +32,16 @@ class ConfigProblem:
 class Holes:
     """Judges the texts of a config whose value is only known when the node runs."""
 
-    texts: Mapping[tuple[str, _Path], Text]
+    texts: Mapping[tuple[str, bool, _Path], Text]
     knowledge: Knowledge
-    node: str
+    vertex: Vertex
     prefix: _Path = ()
 
     def __call__(
         self, string: str, schema: Mapping[str, Any], root: Mapping[str, Any], path: _Path
     ) -> Problem | None:
         """Return why no value of a text can fit, if that is certain."""
-        text = self.texts.get((self.node, (*self.prefix, *path)))
+        text = self.texts.get((self.vertex.id, self.vertex.undoes, (*self.prefix, *path)))
         if text is None or text.template is None:
             return None
         whole = text.template.whole
@@ -67,9 +67,13 @@ def _misfit(path: _Path, schema: Mapping[str, Any], what: str, offset: int | Non
     return Problem(Misfit.VALUE, path, message, offset=offset, expression=True)
 
 
-def by_place(texts: Sequence[Text]) -> dict[tuple[str, _Path], Text]:
-    """Return the texts of configs by node and path."""
-    return {(text.vertex.id, text.path): text for text in texts if text.vertex and text.path}
+def by_place(texts: Sequence[Text]) -> dict[tuple[str, bool, _Path], Text]:
+    """Return the texts of configs by node, whether they are of what undoes it, and path."""
+    return {
+        (text.vertex.id, text.vertex.undoes, text.path): text
+        for text in texts
+        if text.vertex and text.path
+    }
 
 
 def find_config_problems(
@@ -77,11 +81,11 @@ def find_config_problems(
 ) -> Iterator[ConfigProblem]:
     """Yield what does not fit. A field that an edge feeds counts as given."""
     placed = by_place(texts)
-    for vertex in graph.vertices.values():
+    for vertex in graph.configured():
         if vertex.type is None or vertex.node.disabled or not vertex.type.config_schema:
             continue
-        fed = set(_fed(graph, vertex))
-        holes = Holes(placed, knowledge, vertex.id)
+        fed = set[str]() if vertex.undoes else set(_fed(graph, vertex))
+        holes = Holes(placed, knowledge, vertex)
         for problem in find_misfits(vertex.node.config, vertex.type.config_schema, holes):
             if problem.misfit is Misfit.MISSING and not problem.path and problem.name in fed:
                 continue

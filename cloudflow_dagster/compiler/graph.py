@@ -27,6 +27,8 @@ class Vertex:
         type: None if the catalogue does not have it.
         outputs: Its output ports, the default one first; none if the type is unknown.
         ports_known: Whether `outputs` can be relied on; not if the config that gives them is wrong.
+        undoes: Whether it is what undoes the node with its id (`compensate`), which stands where
+            that stands: it has its id, its edges and its loops, and no ports.
     """
 
     index: int
@@ -34,6 +36,7 @@ class Vertex:
     type: NodeType | None
     outputs: tuple[Port, ...] = ()
     ports_known: bool = True
+    undoes: bool = False
 
     @property
     def id(self) -> str:
@@ -135,6 +138,7 @@ class Graph:
         trespasses: Edges that break into or out of a loop's body.
         doubtful: Nodes above which something is broken, so that what lies upstream of them and
             which loops are around them is not known.
+        undoing: What undoes nodes, by their ids.
     """
 
     flow: Flow
@@ -149,6 +153,7 @@ class Graph:
     around: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     trespasses: tuple[Trespass, ...] = ()
     doubtful: frozenset[str] = frozenset()
+    undoing: Mapping[str, Vertex] = field(default_factory=dict[str, Vertex])
     _positions: dict[str, int] = field(default_factory=dict[str, int])
     _ancestors: dict[str, int] = field(default_factory=dict[str, int])
 
@@ -158,7 +163,14 @@ class Graph:
 
     def at(self, vertex: Vertex, *parts: str | int) -> Location:
         """Return a place in a node."""
-        return Location(self.file, Pointer(("nodes", vertex.index, *parts)), node=vertex.id)
+        inside = ("compensate",) if vertex.undoes else ()
+        pointer = Pointer(("nodes", vertex.index, *inside, *parts))
+        return Location(self.file, pointer, node=vertex.id)
+
+    def configured(self) -> Iterator[Vertex]:
+        """Yield all that has a type and a config: the nodes, and what undoes them."""
+        yield from self.vertices.values()
+        yield from self.undoing.values()
 
     def at_edge(self, link: Link, *parts: str) -> Location:
         """Return a place in an edge; it belongs to the node that the edge comes from."""

@@ -96,7 +96,7 @@ class Knowledge:
             case "input" if vertex:
                 return self.of_input(vertex)
             case "output" if vertex:
-                return _certain(self.of_node(vertex))
+                return _certain(self.of_node(self.graph.vertices[vertex.id]))
             case _:
                 return shape_of(_FIXED.get(root))
 

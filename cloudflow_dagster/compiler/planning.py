@@ -7,9 +7,9 @@ from typing import Any
 
 from cloudflow_dagster.compiler.graph import Graph, Link, Vertex
 from cloudflow_dagster.compiler.texts import Text
-from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.flow.model import Json, Retry
 from cloudflow_dagster.nodes.spec import Behaviour, Carries, NodeType
-from cloudflow_dagster.plan import Input, Plan, Step
+from cloudflow_dagster.plan import UNDO_PREFIX, Input, Plan, Step
 
 
 def plan_flow(graph: Graph, texts: Iterable[Text]) -> Plan:
@@ -32,6 +32,7 @@ def plan_flow(graph: Graph, texts: Iterable[Text]) -> Plan:
         timeout=flow.timeout,
         resumes=flow.resumes,
         on_failure=flow.on_failure,
+        on_failure_compensate=flow.on_failure_compensate,
         steps=steps.outside_loops(),
         calls=tuple(sorted(set(_calls(graph)))),
     )
@@ -50,10 +51,11 @@ class _Steps:
     def __init__(self, graph: Graph, texts: Iterable[Text]) -> None:
         self.graph = graph
         self.places = {id: place for place, id in enumerate(graph.order)}
-        self.texts: dict[str, list[Text]] = {}
+        self.texts: dict[tuple[str, bool], list[Text]] = {}
         for text in texts:
             if text.vertex is not None:
-                self.texts.setdefault(text.vertex.id, []).append(text)
+                place = (text.vertex.id, text.vertex.undoes)
+                self.texts.setdefault(place, []).append(text)
         self.bodies = graph.bodies()
         self.made: dict[str, Step] = {}
 
@@ -96,6 +98,35 @@ class _Steps:
             loops=self.graph.around[node.id],
             body=tuple(self.made[id] for id in body),
             ends=tuple(self.graph.ends(body)),
+            compensate=self.undoing(vertex),
+        )
+
+    def undoing(self, undone: Vertex) -> Step | None:
+        """Return the step that undoes a node."""
+        vertex = self.graph.undoing.get(undone.id)
+        if vertex is None:
+            return None
+        node, node_type = vertex.node, vertex.type
+        assert node_type is not None  # noqa: S101 - a graph without errors
+        into = sorted(self.graph.into[node.id], key=self.rank)
+        return Step(
+            id=f"{UNDO_PREFIX}{node.id}",
+            type=node.type,
+            kind=node_type.kind,
+            behaviour=node_type.behaviour,
+            provider=node_type.provider,
+            config=node.config,
+            credential=node.credential,
+            region=node.region,
+            retry=undone.node.retry or Retry(),
+            timeout=undone.node.timeout,
+            # What came in is there to be read; no edge feeds the config of what undoes.
+            inputs=tuple(_input(link).model_copy(update={"field": None}) for link in into),
+            # It has the node's region, whose expressions are checked where the node says it.
+            reads=tuple(sorted({*self.reads(vertex), *self.reads(undone)})),
+            secrets=self.secrets(vertex),
+            permissions=node_type.permissions,
+            loops=self.graph.around[node.id],
         )
 
     def rank(self, link: Link) -> tuple[int, str, str]:
@@ -106,7 +137,7 @@ class _Steps:
     def reads(self, vertex: Vertex) -> tuple[str, ...]:
         """Return the nodes that a node's expressions read; all before it, if one reads `nodes`."""
         found: set[str] = set()
-        for text in self.texts.get(vertex.id, ()):
+        for text in self.texts.get((vertex.id, vertex.undoes), ()):
             for expression in text.expressions:
                 for read in expression.reads:
                     if read.root != "nodes" or read.shadowed:
@@ -121,7 +152,7 @@ class _Steps:
         """Return the names of the secrets that a node's expressions read."""
         found = {
             name
-            for text in self.texts.get(vertex.id, ())
+            for text in self.texts.get((vertex.id, vertex.undoes), ())
             for expression in text.expressions
             for name, _ in expression.secrets
             if name is not None

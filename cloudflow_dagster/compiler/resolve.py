@@ -8,7 +8,7 @@ from cloudflow_dagster.compiler.cycles import find_cycles
 from cloudflow_dagster.compiler.graph import Graph, Link, Vertex
 from cloudflow_dagster.compiler.loops import find_loops
 from cloudflow_dagster.flow.canonical import canonical_order
-from cloudflow_dagster.flow.model import Edge, Flow, Node
+from cloudflow_dagster.flow.model import Edge, Flow, Json, Node
 from cloudflow_dagster.nodes.registry import Registry
 from cloudflow_dagster.nodes.spec import NodeType, Port
 
@@ -19,6 +19,7 @@ def resolve_flow(flow: Flow, *, id: str | None, file: str, registry: Registry) -
     for index, node in enumerate(flow.nodes):
         vertices.setdefault(node.id, _vertex(index, node, registry.get(node.type)))
     links = tuple(_link(index, edge, vertices) for index, edge in enumerate(flow.edges))
+    undoing = {id: vertex for id in vertices if (vertex := _undoing(vertices[id], registry))}
     graph = Graph(
         flow=flow,
         id=id,
@@ -27,6 +28,7 @@ def resolve_flow(flow: Flow, *, id: str | None, file: str, registry: Registry) -
         links=links,
         into=_by_end(vertices, links, at_source=False),
         out_of=_by_end(vertices, links, at_source=True),
+        undoing=undoing,
     )
     graph.cycles = find_cycles(
         {id: [e.target.id for e in out if e.target] for id, out in graph.out_of.items()}
@@ -48,6 +50,25 @@ def _vertex(index: int, node: Node, node_type: NodeType | None) -> Vertex:
         return Vertex(index, node, node_type, node_type.outputs_for(node.config))
     except Exception:
         return Vertex(index, node, node_type, node_type.outputs, ports_known=False)
+
+
+def _undoing(vertex: Vertex, registry: Registry) -> Vertex | None:
+    """Return what undoes a node, if it says so and does anything."""
+    node, undo = vertex.node, vertex.node.compensate
+    if undo is None or node.disabled:
+        return None
+    node_type = registry.get(undo.type)
+    # It works on the account that the node works on, unless it is of another provider.
+    same = node_type and vertex.type and node_type.provider == vertex.type.provider
+    given: dict[str, Json] = {"config": undo.config} if "config" in undo.model_fields_set else {}
+    shadow = Node(
+        id=node.id,
+        type=undo.type,
+        credential=node.credential if same else None,
+        region=node.region if same else None,
+        **given,
+    )
+    return Vertex(vertex.index, shadow, node_type, undoes=True)
 
 
 def _link(index: int, edge: Edge, vertices: Mapping[str, Vertex]) -> Link:

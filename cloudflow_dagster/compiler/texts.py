@@ -9,7 +9,7 @@ from typing import Any
 
 from cloudflow_dagster.compiler.graph import Graph, Vertex
 from cloudflow_dagster.compiler.json_types import is_list, is_object, is_schema
-from cloudflow_dagster.diagnostics.model import Location, Pointer
+from cloudflow_dagster.diagnostics.model import Location
 from cloudflow_dagster.expressions.errors import ExpressionError
 from cloudflow_dagster.expressions.template import (
     Expression,
@@ -28,6 +28,8 @@ class Surroundings(Enum):
     """While the node runs."""
     UNTIL = auto()
     """After the node ran; `output` is there."""
+    UNDO = auto()
+    """After the run failed, in `compensate`; `output` is there."""
     START = auto()
     """When an event arrives: a trigger's `params`. There is no run yet."""
     WATCH = auto()
@@ -79,7 +81,7 @@ def find_texts(graph: Graph) -> list[Text]:
     What is disabled is not there. Of a node whose type is unknown those that can be parsed are
     returned: the others may be fields in which `{{` means nothing.
     """
-    found = [text for vertex in graph.vertices.values() for text in _of_node(graph, vertex)]
+    found = [text for vertex in graph.configured() for text in _of_node(graph, vertex)]
     concurrency = graph.flow.concurrency
     if concurrency is not None and concurrency.key and has_expression(concurrency.key):
         at = graph.place("concurrency", "key")
@@ -92,11 +94,11 @@ def _of_node(graph: Graph, vertex: Vertex) -> Iterator[Text]:
         return
     schema = vertex.type.config_schema if vertex.type is not None else None
     for path, string, marks in strings(vertex.node.config, schema):
-        at = Location(graph.file, Pointer(("nodes", vertex.index, "config", *path)), vertex.id)
+        at = graph.at(vertex, "config", *path)
         text = _text(vertex, at, path, string, _surroundings(vertex, path), marks=marks)
         if vertex.type is not None or text.error is None:
             yield text
-    region = vertex.node.region
+    region = None if vertex.undoes else vertex.node.region
     if region is not None and has_expression(region):
         yield _text(vertex, graph.at(vertex, "region"), (), region, _surroundings(vertex, ()))
     until = vertex.node.until
@@ -106,6 +108,8 @@ def _of_node(graph: Graph, vertex: Vertex) -> Iterator[Text]:
 
 
 def _surroundings(vertex: Vertex, path: _Path) -> Surroundings:
+    if vertex.undoes:
+        return Surroundings.UNDO
     if not vertex.trigger:
         return Surroundings.NODE
     return Surroundings.START if path[:1] == ("params",) else Surroundings.WATCH

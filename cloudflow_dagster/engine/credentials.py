@@ -69,7 +69,7 @@ def resources_of(plan: Plan, project: Project) -> dict[str, dg.ResourceDefinitio
     credentials = project.credentials
     named = {
         step.credential or credentials.default(step.provider)
-        for step in plan.walk()
+        for step in plan.work()
         if step.provider is not None
     }
     known = sorted(name for name in named if name and credentials.spec(name) is not None)

@@ -35,6 +35,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_shared.error import SerializableErrorInfo
 
 from cloudflow_dagster.engine import names, tags
+from cloudflow_dagster.engine.lineage import was_undone
 
 _suspendable: contextvars.ContextVar[bool] = contextvars.ContextVar("suspendable", default=False)
 _ENDS = {
@@ -82,8 +83,12 @@ def run_events(
             asset_selection=run.asset_selection,
             asset_check_selection=run.asset_check_selection,
         )
-    make = _what_is_left if goes_on else _get_execution_plan_from_run
-    plan = make(job, run, instance)
+    if goes_on:
+        plan = _what_is_left(job, run, instance)
+    elif _does_undone_again(run, instance):
+        plan = create_execution_plan(job, run_config=run.run_config, tags=run.tags)
+    else:
+        plan = _get_execution_plan_from_run(job, run, instance)
     token = _suspendable.set(True)
     try:
         yield from ExecuteRunWithPlanIterable(
@@ -135,6 +140,17 @@ def report_resumed(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
         ),
         run_id=run.run_id,
     )
+
+
+def _does_undone_again(run: dg.DagsterRun, instance: dg.DagsterInstance) -> bool:
+    """Return whether a run goes on from one that was undone: Dagster takes that for done.
+
+    All steps are executed then, and those that still count are kept by their records.
+    """
+    if run.tags.get("dagster/is_resume_retry") != "true" or run.parent_run_id is None:
+        return False
+    before = instance.get_run_by_id(run.parent_run_id)
+    return before is not None and was_undone(before)
 
 
 def _what_is_left(job: IJob, run: dg.DagsterRun, instance: dg.DagsterInstance) -> ExecutionPlan:
@@ -276,9 +292,11 @@ def _ended(job_context: PlanOrchestrationContext, failed: list[dg.DagsterEvent])
         return dg.DagsterEvent.job_canceled(
             job_context, None, message=f"Run was canceled. Failed steps: {keys}."
         )
+    # Of another executor nothing is asked that it does not have.
+    said: str = getattr(job_context.executor, "last_words", "")
     return dg.DagsterEvent.job_failure(
         job_context,
-        f"Steps failed: {keys}.",
+        f"Steps failed: {keys}. {said}".rstrip(),
         failure_reason=RunFailureReason.STEP_FAILURE,
         first_step_failure_event=failed[0],
     )

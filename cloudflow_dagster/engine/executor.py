@@ -53,6 +53,7 @@ from cloudflow_dagster.engine.concurrency import wait_for_place
 from cloudflow_dagster.engine.execution import RunSuspended, can_suspend
 from cloudflow_dagster.engine.light import make_light
 from cloudflow_dagster.engine.threads import Threads, own_log
+from cloudflow_dagster.engine.undoing import Undoing
 
 _ROUND = 0.2
 """Seconds after which a round begins at the latest: to see interrupts, retries and pools."""
@@ -111,6 +112,12 @@ class ThreadExecutor(dg.Executor):
     def __init__(self, limits: Limits, retries: RetryMode = RetryMode.ENABLED) -> None:
         self._limits = limits
         self._retries = retries
+        self._undoing = Undoing()
+
+    @property
+    def last_words(self) -> str:
+        """What was done about the failure of the run, if anything was."""
+        return self._undoing.said
 
     @property
     def retries(self) -> RetryMode:
@@ -175,7 +182,8 @@ class ThreadExecutor(dg.Executor):
             _CapturedOutput(job_context, execution_plan) as captured,
         ):
             yield from captured.events
-            yield from _Rounds(job_context, active, self._limits, pools).run()
+            steps = _Rounds(job_context, active, self._limits, pools).run()
+            yield from self._undoing.after(job_context, steps)
 
 
 def _group_limits(plan: ExecutionPlan) -> list[dict[str, Any]]:

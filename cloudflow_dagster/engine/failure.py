@@ -24,6 +24,7 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.runtime.summary import failure_of
+from cloudflow_dagster.runtime.undoing import compensation_of
 
 _NAME = "cloudflow__on_failure"
 
@@ -109,13 +110,14 @@ def what_failed(
     failed: dg.DagsterRun,
     message: str,
 ) -> dict[str, Json]:
-    """Return `{flow, run_id, node, error}` of a failed run.
+    """Return `{flow, run_id, node, error}` of a failed run, and `compensation` if it was undone.
 
     `node` is null where no node is to blame: the params did not fit, the run took too long, its
     process was killed.
     """
     with records_of(project, failed.run_id, lineage_of(instance, failed)) as records:
         found = failure_of(plan, records, only=failed.tags.get(tags.ONLY))
+        compensation = compensation_of(plan, records)
     node, error = found or (
         None,
         {
@@ -126,7 +128,8 @@ def what_failed(
             "attempts": 0,
         },
     )
-    return {"flow": plan.flow, "run_id": failed.run_id, "node": node, "error": error}
+    told = {"flow": plan.flow, "run_id": failed.run_id, "node": node, "error": error}
+    return told if compensation is None else {**told, "compensation": compensation}
 
 
 def _config(target: Plan, payload: Mapping[str, Json]) -> dict[str, Any]:

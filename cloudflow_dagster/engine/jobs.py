@@ -210,7 +210,7 @@ def _description(plan: Plan) -> str:
 
 
 def _metadata(plan: Plan) -> dict[str, Any]:
-    permissions = sorted({p for step in plan.walk() for p in step.permissions})
+    permissions = sorted({p for step in plan.work() for p in step.permissions})
     metadata: dict[str, Any] = {"flow file": dg.PathMetadataValue(plan.file)}
     if permissions:
         metadata["permissions"] = dg.MetadataValue.md("\n".join(f"- `{p}`" for p in permissions))

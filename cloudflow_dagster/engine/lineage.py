@@ -27,12 +27,26 @@ def lineage_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[Ancest
     return tuple(line)
 
 
+def only_undoes(run: dg.DagsterRun) -> bool:
+    """Return whether a run is known to undo what the one before did, and nothing else."""
+    # Dagster hands tags on to the runs that do a run again.
+    undoes = run.tags.get(tags.UNDOES)
+    return undoes is not None and undoes == run.parent_run_id
+
+
+def was_undone(run: dg.DagsterRun) -> bool:
+    """Return whether what a run did was undone, or that has begun."""
+    return run.tags.get(tags.UNDONE, tags.NOT_UNDONE) != tags.NOT_UNDONE
+
+
 def _ancestor(run: dg.DagsterRun) -> Ancestor | None:
     keys = run.step_keys_to_execute
     parent = run.parent_run_id or run.tags.get(tags.FROM_RUN)
     if parent is None:
         return None
     resume = run.tags.get(_RESUME) == "true"
+    if only_undoes(run):
+        return Ancestor(parent, frozenset(), resume=True)
     if keys is None:
         # Also of a run that was killed before any step of it was in the history.
         return Ancestor(parent, None, resume)

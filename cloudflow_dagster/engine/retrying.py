@@ -15,15 +15,24 @@ from dagster._core.execution.api import create_execution_plan
 from dagster._core.execution.plan.state import KnownExecutionState
 
 from cloudflow_dagster.engine import names, tags
+from cloudflow_dagster.engine.lineage import was_undone
 from cloudflow_dagster.engine.origins import job_origin
 from cloudflow_dagster.engine.run_list import status_of
 from cloudflow_dagster.engine.this_process import this_process
 
 _CAN_GO_ON = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
-_ONE_RUN = {tags.IN_PROCESS, tags.ADMITTED, tags.SLOT, tags.PARENT_RUN, tags.CALL_CHAIN}
+_ONE_RUN = {
+    tags.IN_PROCESS,
+    tags.ADMITTED,
+    tags.SLOT,
+    tags.PARENT_RUN,
+    tags.CALL_CHAIN,
+    tags.UNDOES,
+    tags.UNDONE,
+}
+"""Tags that speak of how one run was started or is executed."""
 _ONE_LINE = {tags.CALL}
 """Tags that hold for what goes on with a run, and not for what does all of it again."""
-"""Tags that speak of how one run was started or is executed."""
 _OF_DAGSTER = ("dagster/", ".dagster/")
 
 
@@ -79,7 +88,10 @@ def new_run(
     known = None
     if not whole:
         keys, known = KnownExecutionState.build_resume_retry_reexecution(instance, ended)
-        if not keys and ended.execution_plan_snapshot_id and _began(instance, ended):
+        if was_undone(ended):
+            # Nodes that succeeded were undone; those that were not are kept by their records.
+            keys, known = None, None
+        elif not keys and ended.execution_plan_snapshot_id and _began(instance, ended):
             raise CannotRetry(
                 f"in run {ended.run_id} every node succeeded. `--whole` does all of it again."
             )

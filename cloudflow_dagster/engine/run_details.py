@@ -15,13 +15,16 @@ from typing import Any
 import dagster as dg
 
 from cloudflow_dagster.engine import names, tags
-from cloudflow_dagster.engine.lineage import lineage_of
+from cloudflow_dagster.engine.lineage import lineage_of, was_undone
 from cloudflow_dagster.engine.run_list import ListedRun, listed
+from cloudflow_dagster.engine.run_resource import records_of
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.project import Project
+from cloudflow_dagster.runtime.plans import Plans
 from cloudflow_dagster.runtime.record import Ancestor, Record, RecordKey
 from cloudflow_dagster.runtime.records import SqliteRecords
 from cloudflow_dagster.runtime.remembered import Remembered
+from cloudflow_dagster.runtime.undoing import compensation_of
 
 _Type = dg.DagsterEventType
 _WORST_FIRST = ("failure", "canceled", "not_run", "success", "skipped")
@@ -85,6 +88,7 @@ class RunDetails:
         retried_by: The runs that did it again.
         calls: The runs that its `flow.call` nodes started.
         on_failure: The runs that were started after its failure.
+        compensation: `{undone, not_undone}` if it was undone.
     """
 
     run: ListedRun
@@ -94,6 +98,7 @@ class RunDetails:
     retried_by: Sequence[str]
     calls: Sequence[str]
     on_failure: Sequence[str]
+    compensation: Mapping[str, Json] | None = None
 
     def as_json(self) -> dict[str, Json]:
         """Return what `--format json` prints."""
@@ -105,6 +110,7 @@ class RunDetails:
             "calls": list(self.calls),
             "on_failure": list(self.on_failure),
             "nodes": {node.id: node.as_json() for node in self.nodes},
+            "compensation": None if self.compensation is None else dict(self.compensation),
         }
 
 
@@ -126,7 +132,20 @@ def details_of(project: Project, instance: dg.DagsterInstance, record: dg.RunRec
         retried_by=_with_tag(instance, "dagster/parent_run_id", run.run_id),
         calls=_with_tag(instance, tags.PARENT_RUN, run.run_id),
         on_failure=_with_tag(instance, tags.FAILURE_OF, run.run_id),
+        compensation=_compensation(project, instance, run),
     )
+
+
+def _compensation(
+    project: Project, instance: dg.DagsterInstance, run: dg.DagsterRun
+) -> dict[str, Json] | None:
+    if not was_undone(run):
+        return None
+    plan = Plans(project.records).of_run(run.run_id)
+    if plan is None:
+        return None
+    with records_of(project, run.run_id, lineage_of(instance, run)) as records:
+        return compensation_of(plan, records)
 
 
 def nodes_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:

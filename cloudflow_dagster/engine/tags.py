@@ -19,6 +19,9 @@ LIMIT = "cloudflow/concurrency_rule"
 SLOT = "cloudflow/concurrency"
 ADMITTED = "cloudflow/admitted"
 WAITS = "cloudflow/waits"
+UNDOES = "cloudflow/undoes"
+UNDONE = "cloudflow/undone"
+NOT_UNDONE = "no"
 
 # Of steps, read by the executor.
 GROUP = "cloudflow/group"

@@ -269,6 +269,10 @@ class Attempt:
 
     def scope(self, *output: Json) -> dict[str, Any]:
         """Return the names that the step's expressions see."""
+        undone = self.step.undoes
+        if undone is not None:
+            record = self.frame.record(undone)
+            output = () if record is None else (record.output,)
         return scope_of(self.frame, self.came_in, self.binding.wanted, output)
 
     def secret(self, name: str) -> str:

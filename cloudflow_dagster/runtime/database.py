@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 BUSY_SECONDS = 60.0
 
 _VERSION_1 = """
@@ -67,7 +67,12 @@ CREATE TABLE intents (
 ALTER TABLE runs ADD COLUMN successor TEXT;
 ALTER TABLE runs ADD COLUMN worker TEXT;
 """
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = """
+CREATE TABLE undoings (
+    run INTEGER PRIMARY KEY, by_run INTEGER NOT NULL, ended INTEGER NOT NULL, afresh TEXT NOT NULL
+);
+"""
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """What makes each version of the schema from the one before, the first from nothing."""
 
 

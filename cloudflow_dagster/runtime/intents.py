@@ -134,14 +134,7 @@ class Intents:
             TakenOver: Another run goes on with this one: nothing may be changed here any more.
         """
         with self._db.write(through=True) as connection:
-            successor = connection.execute(
-                "SELECT successor FROM runs WHERE n = ?", (self._number,)
-            ).fetchone()
-            if successor is None or successor[0] is not None:
-                raise TakenOver(
-                    f"The run was taken for dead and {successor[0] if successor else 'another'} "
-                    "goes on with it, so this one stops before it changes anything more."
-                )
+            check_not_taken_over(connection, self._number)
             # The first run of the line may have been killed before it wrote anything.
             connection.execute("INSERT OR IGNORE INTO runs (id) VALUES (?)", (intent.key.root,))
             connection.execute(
@@ -212,6 +205,20 @@ _JOINED = (
     "i.state, i.output, i.answer FROM intents i JOIN runs r ON r.n = i.run "
     "LEFT JOIN runs b ON b.n = i.by_run WHERE"
 )
+
+
+def check_not_taken_over(connection: Any, number: int) -> None:
+    """See within a transaction that nobody goes on with a run.
+
+    Raises:
+        TakenOver: Another run does: nothing may be changed by this one any more.
+    """
+    successor = connection.execute("SELECT successor FROM runs WHERE n = ?", (number,)).fetchone()
+    if successor is None or successor[0] is not None:
+        raise TakenOver(
+            f"The run was taken for dead and {successor[0] if successor else 'another'} "
+            "goes on with it, so this one stops before it changes anything more."
+        )
 
 
 def settle(connection: Any, number: int, settled: Settled, output: str | None = None) -> None:

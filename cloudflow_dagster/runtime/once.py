@@ -19,7 +19,7 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
 from cloudflow_dagster.nodes.spec import Chosen, Handler, NodeType, Repeat
-from cloudflow_dagster.plan import Step
+from cloudflow_dagster.plan import UNDO_PREFIX, Step
 from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.intents import CallKey, Intent, Settled, State
 from cloudflow_dagster.runtime.outcome import MAYBE_DONE
@@ -101,7 +101,8 @@ class Once:
             raise Canceled
         self.frame.run.records.intents.begin(self._intent(config, before))
         self.progress.state = "begun"
-        self.call.repeated = before is not None
+        # What somebody has undone by hand is undone.
+        self.call.repeated = before is not None or self.key.node.startswith(UNDO_PREFIX)
         output = handler(self.call, config)
         self.progress.state = "made"
         return output

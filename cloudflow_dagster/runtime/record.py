@@ -7,7 +7,7 @@ read from here.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -16,6 +16,7 @@ from cloudflow_dagster.plan import Plan
 
 if TYPE_CHECKING:
     from cloudflow_dagster.runtime.intents import CallKey, Intents, Settled
+    from cloudflow_dagster.runtime.undoings import Undoings
 
 Status = Literal["success", "failure", "skipped", "not_run", "canceled"]
 """How a step ended. Outside loops `not_run` is not recorded: it follows from the plan."""
@@ -214,6 +215,7 @@ class Records(Protocol):
 
     run_id: str
     intents: Intents
+    undoings: Undoings
 
     @property
     def lineage(self) -> Sequence[Ancestor]:
@@ -234,6 +236,12 @@ class Records(Protocol):
 
     def earlier(self, key: RecordKey, owner: str) -> Record | None:
         """Return what an ancestor recorded, or this run before it was suspended, if it is kept."""
+        ...
+
+    def newest(
+        self, status: Status, owners: Mapping[str, str]
+    ) -> Iterator[tuple[RecordKey, Record]]:
+        """Yield what nodes (each with its owner) gave that ended so, the newest first."""
         ...
 
     def own(self, key: RecordKey) -> Record | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import islice
 from pathlib import Path
@@ -36,10 +36,12 @@ from cloudflow_dagster.runtime.stored import (
     Place,
     StoredLoop,
     as_stored,
+    newest_of,
     outer_text,
     to_record,
     to_row,
 )
+from cloudflow_dagster.runtime.undoings import Undoings
 
 __all__ = [
     "Ancestor",
@@ -90,6 +92,7 @@ class SqliteRecords:
         self._run = own
         self._numbers = [self._number(ancestor.run_id) for ancestor in self.lineage]
         self.intents = Intents(self._db, run_id, own)
+        self.undoings = Undoings(self._db, own, self.lineage, self._numbers)
 
     def _number(self, run_id: str) -> int | None:
         with self._db.read() as connection:
@@ -121,7 +124,7 @@ class SqliteRecords:
         if number is None:
             return
         with self._db.write() as connection:
-            for table in ("records", "items", "loops", "stopped", "intents"):
+            for table in ("records", "items", "loops", "stopped", "intents", "undoings"):
                 connection.execute(f"DELETE FROM {table} WHERE run = ?", (number,))  # noqa: S608
             connection.execute("DELETE FROM runs WHERE n = ?", (number,))
 
@@ -138,6 +141,8 @@ class SqliteRecords:
         for ancestor, number in zip(self.lineage, self._numbers, strict=True):
             if run is not None:
                 yield run
+            if owner in self.undoings.afresh(number):
+                return
             executed = ancestor.reran is None or owner in ancestor.reran
             if executed and not (inner and (ancestor.resume or not self._did_open(run, owner))):
                 return
@@ -165,7 +170,7 @@ class SqliteRecords:
             yield self._run
         for ancestor, number in zip(self.lineage, self._numbers, strict=True):
             executed = ancestor.reran is None or owner in ancestor.reran
-            if executed and not ancestor.resume:
+            if (executed and not ancestor.resume) or owner in self.undoings.afresh(number):
                 return
             if number is not None:
                 yield number
@@ -173,9 +178,9 @@ class SqliteRecords:
     def token_run(self, owner: str) -> str:
         """Return the run whose attempts at this node go on in this one."""
         run = self.run_id
-        for ancestor in self.lineage:
+        for ancestor, number in zip(self.lineage, self._numbers, strict=True):
             executed = ancestor.reran is None or owner in ancestor.reran
-            if executed and not ancestor.resume:
+            if (executed and not ancestor.resume) or owner in self.undoings.afresh(number):
                 break
             run = ancestor.run_id
         return run
@@ -209,6 +214,26 @@ class SqliteRecords:
     def earlier(self, key: RecordKey, owner: str) -> Record | None:
         """Return what an ancestor recorded, or this run before it was suspended, if it is kept."""
         return self._first(self._kept(owner), key) if self.lineage or self.goes_on else None
+
+    def newest(
+        self, status: Status, owners: Mapping[str, str]
+    ) -> Iterator[tuple[RecordKey, Record]]:
+        """Yield what nodes gave that ended so, for whatever items, the newest first.
+
+        Args:
+            status: How they ended.
+            owners: The nodes, each with the node outside loops that it belongs to.
+        """
+        self.flush()
+        known: list[int] = []
+        kept = {owner: {self._run, *self._kept(owner)} for owner in set(owners.values())}
+        for run in dict.fromkeys([self._run, *(n for n in self._numbers if n is not None)]):
+            nodes = [node for node, owner in owners.items() if run in kept[owner]]
+            for place, row in newest_of(self._db, run, status, nodes):
+                key = place.key
+                if self._first(iter(known), key) is None:
+                    yield key, to_record(self._db, place, row)
+            known.append(run)
 
     def own(self, key: RecordKey) -> Record | None:
         """Return a record that this run itself wrote."""

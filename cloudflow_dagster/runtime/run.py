@@ -216,15 +216,18 @@ class Run:
         return found
 
     def owner(self, step: Step) -> str:
-        """Return the node outside loops that a step belongs to: itself, or its outermost loop."""
-        return step.loops[0] if step.loops else step.id
+        """Return the node outside loops that a step belongs to: itself, or its outermost loop.
+
+        What undoes a step belongs to the same as that.
+        """
+        return step.loops[0] if step.loops else step.undoes or step.id
 
     def hide_known_secrets(self) -> None:
         """Let the redactor know the secrets of all steps, those too that are not run again.
 
         What an earlier run sent somewhere may come back in an answer to this one.
         """
-        names = {name for step in self.plan.walk() for name in step.secrets}
+        names = {name for step in self.plan.work() for name in step.secrets}
         for name in sorted(names):
             try:
                 self.redactor.add(self.secrets.get(name))

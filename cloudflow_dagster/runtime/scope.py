@@ -52,7 +52,7 @@ def scope_of(
         frame: Where the step is executed.
         came_in: What came into it.
         wanted: What the expressions read of which nodes.
-        output: What the step gave, in `until`.
+        output: What the step gave, in `until`; in `compensate`, what the step gave that is undone.
     """
     run = frame.run
     scope: dict[str, Json] = {

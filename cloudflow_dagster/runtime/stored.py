@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -44,6 +45,12 @@ class Place(NamedTuple):
         """Return where a record stands in a run."""
         *outer, last = key.indices or (-1,)
         return cls(run, key.node, outer_text(outer), last)
+
+    @property
+    def key(self) -> RecordKey:
+        """The key of the record that stands here."""
+        outer = [int(index) for index in self.outer_items.split(".") if index]
+        return RecordKey(self.node, (*outer, self.item) if self.item >= 0 else ())
 
     @classmethod
     def inside(cls, run: int, key: RecordKey, item: int = -1) -> Place:
@@ -162,6 +169,27 @@ class StoredLoop:
                         found[item] = to_record(self.db, place, row)
             for item in sorted(found):
                 yield item, found[item]
+
+
+def newest_of(
+    db: Database, run: int, status: str, nodes: Sequence[str]
+) -> Iterator[tuple[Place, Sequence[Any]]]:
+    """Yield a run's records of some nodes that ended so as rows (`COLUMNS`), the newest first."""
+    marks = ", ".join("?" * len(nodes))
+    # Rows are numbered as they are written; writing one anew gives it a new number.
+    query = (
+        f"SELECT rowid, node, outer_items, item, {COLUMNS} FROM records "  # noqa: S608 - constants
+        f"WHERE run = ? AND node IN ({marks}) AND status = ? AND rowid < ? "
+        "ORDER BY rowid DESC LIMIT ?"
+    )
+    before, more = sys.maxsize, bool(nodes)
+    while more:
+        with db.read() as connection:
+            rows = connection.execute(query, (run, *nodes, status, before, CHUNK)).fetchall()
+        more = len(rows) == CHUNK
+        before = rows[-1][0] if rows else 0
+        for _, node, outer, item, *row in rows:
+            yield Place(run, node, outer, item), row
 
 
 def to_record(db: Database, place: Place, row: Sequence[Any]) -> Record:

@@ -9,6 +9,7 @@ from cloudflow_dagster.nodes.spec import Behaviour, Kind
 from cloudflow_dagster.plan import Plan, Step
 from cloudflow_dagster.runtime.outcome import unhandled
 from cloudflow_dagster.runtime.record import Record, RecordKey, Records, Status, Tally
+from cloudflow_dagster.runtime.undoing import compensation_of
 
 RunStatus = Literal["success", "failure", "waiting", "canceled"]
 NodeStatus = Status | Literal["waiting"]
@@ -27,6 +28,8 @@ def summarise(
 ) -> dict[str, Json]:
     """Return `{run_id, status, result, nodes: {<id>: {status, output, error, attempts}}}`.
 
+    Of a run that was undone, `compensation` says what came of that.
+
     Args:
         plan: The plan that was run.
         records: Those of the run, which has ended or is suspended.
@@ -36,11 +39,13 @@ def summarise(
     """
     statuses = _Statuses(plan, records, only, waiting)
     nodes = {step.id: statuses.node(step) for step in plan.walk()}
+    compensation = compensation_of(plan, records)
     return {
         "run_id": records.run_id,
         "status": status or statuses.of_run(),
         "result": result_of(plan, records, only=only),
         "nodes": nodes,
+        **({} if compensation is None else {"compensation": compensation}),
     }
 
 

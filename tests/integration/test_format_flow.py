@@ -160,10 +160,9 @@ def test_the_mode_is_workflow_by_default_and_architecture_is_not_supported_yet(
     assert "not supported yet" in found.message
 
 
-def test_on_failure_compensate_is_not_supported_yet(programs: Programs) -> None:
+def test_on_failure_compensate_without_anything_to_undo_is_a_warning(programs: Programs) -> None:
     (found,) = programs.check({**ONE, "on_failure_compensate": True}).diagnostics
-    assert (found.code, found.severity) == ("CF9005", "error")
-    assert "not supported yet" in found.message
+    assert (found.code, found.severity) == ("CF2021", "warning")
 
 
 # Params

@@ -15,6 +15,7 @@ import pytest
 from cloudflow_dagster.engine.definitions import build_definitions
 from tests.fixtures.programs import (
     MANUAL,
+    Node,
     Programs,
     breaks,
     chain,
@@ -151,12 +152,33 @@ def test_with_continue_the_error_is_in_the_runs_output(programs: Programs) -> No
 # compensate
 
 
-def test_compensate_is_not_supported_yet(programs: Programs) -> None:
-    undo = {"type": "generic.transform", "config": {"value": "{{ output }}"}}
-    (found,) = programs.check(flow([value("a", 1, compensate=undo)])).diagnostics
+def test_compensate_is_checked_as_a_node_of_its_type(programs: Programs) -> None:
+    def codes(node: Node, compensate: dict[str, Any]) -> list[tuple[str, str]]:
+        return programs.places(flow([{**node, "compensate": compensate}]))
 
-    assert (found.code, found.severity) == ("CF9004", "error")
-    assert "not supported yet" in found.message
+    made = {
+        "id": "volume",
+        "type": "aws.ec2.create_volume",
+        "config": {"AvailabilityZone": "us-east-1a", "Size": 8},
+    }
+    at = "/nodes/0/compensate"
+    delete = "aws.ec2.delete_volume"
+    assert codes(made, {"type": delete, "config": {"VolumeId": "{{ output.VolumeId }}"}}) == []
+    assert codes(made, {"type": "aws.ec2.delete_volum"}) == [("CF1011", f"{at}/type")]
+    assert codes(made, {"type": delete}) == [("CF3003", at)]
+    wrong = {"VolumeId": "{{ output.VolumId }}"}
+    assert codes(made, {"type": delete, "config": wrong}) == [("CF4013", f"{at}/config/VolumeId")]
+    wrong = {"VolumeId": "{{ output.Size }}"}
+    assert codes(made, {"type": delete, "config": wrong}) == [("CF3001", f"{at}/config/VolumeId")]
+    wrong = {"VolumeId": "{{ nodes.volume.VolumeId & item }}"}
+    assert codes(made, {"type": delete, "config": wrong}) == [
+        ("CF4006", f"{at}/config/VolumeId"),
+        ("CF4008", f"{at}/config/VolumeId"),
+    ]
+    assert codes(made, {"type": "logic.wait", "config": {"seconds": 1}}) == [
+        ("CF2020", f"{at}/type")
+    ]
+    assert codes(MANUAL, {"type": "generic.transform", "config": {"value": 1}}) == [("CF2019", at)]
 
 
 # pin

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from cloudflow_dagster.compiler.checks.absent_names import check_absent_names
 from cloudflow_dagster.compiler.checks.call_cycles import check_call_cycles
+from cloudflow_dagster.compiler.checks.compensations import check_compensations
 from cloudflow_dagster.compiler.checks.config_fields import check_config_fields
 from cloudflow_dagster.compiler.checks.config_judged import check_config_judged
 from cloudflow_dagster.compiler.checks.config_required import check_config_required
@@ -59,6 +60,7 @@ CHECKS: tuple[Check, ...] = (
     check_empty_flows,
     check_idle_settings,
     check_idle_nodes,
+    check_compensations,
     check_constant_conditions,
     check_config_values,
     check_config_fields,

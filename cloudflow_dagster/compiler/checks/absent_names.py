@@ -10,10 +10,10 @@ from cloudflow_dagster.diagnostics.model import Rule
 
 NO_OUTPUT = Rule(
     code="CF4010",
-    title="An expression reads `output` outside `until`",
+    title="An expression reads `output` outside `until` and `compensate`",
     explanation=(
         "`output` is what the node itself gave, and exists only after it ran: in the condition of "
-        "`until`. What another node gave is `nodes.<id>`."
+        "`until` and in the config of `compensate`. What another node gave is `nodes.<id>`."
     ),
     wrong="""{"version": 1, "nodes": [
   {"id": "volumes", "type": "aws.ec2.describe_volumes"},
@@ -60,6 +60,7 @@ _EARLY: Mapping[Surroundings, tuple[str, ...]] = {
     Surroundings.WATCH: ("vars",),
     Surroundings.KEY: ("params",),
 }
+_AFTERWARDS = {Surroundings.UNTIL, Surroundings.UNDO}
 _WORDS: Mapping[Surroundings, str] = {
     Surroundings.START: "The `params` of a trigger are made when an event arrives",
     Surroundings.WATCH: "A trigger's config is used before any run",
@@ -77,7 +78,7 @@ def check_absent_names(subject: Subject) -> None:
                 message = f"{_WORDS[text.surroundings]}, when there is no `{read.root}` yet."
                 suggestion = f"It can read {seen}."
                 subject.found.add(NOT_YET, text.place(read.offset), message, suggestion)
-        elif read.root == "output" and text.surroundings is not Surroundings.UNTIL:
+        elif read.root == "output" and text.surroundings not in _AFTERWARDS:
             message = "There is no `output` before the node has run."
             suggestion = "What another node gave is `nodes.<id>`; what came in is `input`."
             subject.found.add(NO_OUTPUT, text.place(read.offset), message, suggestion)

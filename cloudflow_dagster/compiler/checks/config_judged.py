@@ -27,22 +27,23 @@ REFUSED = Rule(
 
 def check_config_judged(subject: Subject) -> None:
     """Report what node types find, unless the place is known to be wrong already."""
-    wrong: dict[str, set[tuple[str | int, ...]]] = {}
+    wrong: dict[tuple[str, bool], set[tuple[str | int, ...]]] = {}
     for found in subject.config_problems:
         place = found.problem.path
         if found.problem.misfit is Misfit.MISSING:
             place = (*place, found.problem.name)
-        wrong.setdefault(found.vertex.id, set()).add(place)
-    for vertex in subject.graph.vertices.values():
+        wrong.setdefault((found.vertex.id, found.vertex.undoes), set()).add(place)
+    for vertex in subject.graph.configured():
         if vertex.type is not None and vertex.type.check_config and not vertex.node.disabled:
-            _report(subject, vertex, wrong.get(vertex.id, set()))
+            _report(subject, vertex, wrong.get((vertex.id, vertex.undoes), set()))
 
 
 def _report(subject: Subject, vertex: Vertex, wrong: set[tuple[str | int, ...]]) -> None:
     assert vertex.type is not None  # noqa: S101 - for the type checker; the caller looked
     if vertex.type.check_config is None:
         return
-    fed = {link.field for link in subject.graph.into[vertex.id]}
+    into = () if vertex.undoes else subject.graph.into[vertex.id]
+    fed = {link.field for link in into}
     try:
         findings = vertex.type.check_config(vertex.node.config)
     except Exception as error:

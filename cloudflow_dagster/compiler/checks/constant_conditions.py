@@ -33,7 +33,7 @@ CONSTANT_CONDITION = Rule(
 def check_constant_conditions(subject: Subject) -> None:
     """Report conditions that hold, or do not, whatever happens."""
     graph = subject.graph
-    for vertex in graph.vertices.values():
+    for vertex in graph.configured():
         for at, text in _plain_conditions(graph, vertex):
             always = "holds" if text else "does not hold"
             subject.found.add(

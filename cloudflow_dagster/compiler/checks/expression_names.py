@@ -14,8 +14,9 @@ UNKNOWN_NAME = Rule(
     title="An expression reads a name that does not exist",
     explanation=(
         "An expression can read `nodes.<id>`, `params`, `trigger`, `run`, `vars` and `input`, in a "
-        "loop's body `item`, `index` and `loops.<id>`, and in `until` also `output`. All of them "
-        "are variables too (`$nodes`, `$params`, …). What a node gave is `nodes.<id>`."
+        "loop's body `item`, `index` and `loops.<id>`, and in `until` and `compensate` also "
+        "`output`. All of them are variables too (`$nodes`, `$params`, …). What a node gave is "
+        "`nodes.<id>`."
     ),
     wrong="""{"version": 1, "nodes": [
   {"id": "volumes", "type": "aws.ec2.describe_volumes"},

@@ -57,7 +57,7 @@ def check_flow_calls(subject: Subject) -> None:
     """Report calls of flows that do not exist, and params that do not fit the called flow's."""
     if subject.siblings is None:
         return
-    for vertex in subject.graph.vertices.values():
+    for vertex in subject.graph.configured():
         called = literal_call(vertex)
         if called is None:
             continue
@@ -85,7 +85,7 @@ def _check_params(subject: Subject, vertex: Vertex, called: str, schema: Mapping
         at = subject.graph.at(vertex, "config", "params", name)
         message = f"The flow `{called}` has no param `{shortened(name)}`."
         subject.found.add(UNFIT_CALL, at, message, suggestion)
-    holes = Holes(by_place(subject.texts), subject.knowledge, vertex.id, ("params",))
+    holes = Holes(by_place(subject.texts), subject.knowledge, vertex, ("params",))
     for problem in find_misfits(params, schema, holes):
         if problem.path and problem.misfit is not Misfit.MISSING:
             at = located(subject.graph, vertex, problem, "params")

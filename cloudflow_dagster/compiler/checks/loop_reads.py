@@ -45,7 +45,7 @@ NOT_AROUND = Rule(
 ], "edges": [{"source": "each", "source_port": "item", "target": "work"}]}""",
 )
 
-_INSIDE_RUN = {Surroundings.NODE, Surroundings.UNTIL}
+_INSIDE_RUN = {Surroundings.NODE, Surroundings.UNTIL, Surroundings.UNDO}
 
 
 def check_loop_reads(subject: Subject) -> None:

@@ -31,11 +31,11 @@ MISPLACED = Rule(
 
 def check_misplaced_expressions(subject: Subject) -> None:
     """Report expressions in field names, credentials and names of cases."""
-    for vertex in subject.graph.vertices.values():
+    for vertex in subject.graph.configured():
         if vertex.type is None or vertex.node.disabled:
             continue
         credential = vertex.node.credential
-        if credential is not None and has_expression(credential):
+        if credential is not None and has_expression(credential) and not vertex.undoes:
             at = subject.graph.at(vertex, "credential")
             message = "The name of a credential must be written out."
             subject.found.add(MISPLACED, at, message)

@@ -77,7 +77,7 @@ def check_node_reads(subject: Subject) -> None:
             continue
         elif id == reader:
             message = f"`{id}` cannot read what it gives itself."
-            suggestion = "In `until` that is `output`."
+            suggestion = "In `until` and `compensate` that is `output`."
             subject.found.add(NOT_UPSTREAM, at, message, suggestion)
         elif (loop := _closed_loop(graph, id, reader)) is not None:
             message = f"`{id}` is in the body of the loop `{loop}`; outside it cannot be read."

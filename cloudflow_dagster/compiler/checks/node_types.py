@@ -28,7 +28,7 @@ _SUGGESTIONS = 50
 def check_node_types(subject: Subject) -> None:
     """Report unknown node types, disabled nodes included: their ports are needed all the same."""
     suggestions: dict[str, str | None] = {}
-    for vertex in subject.graph.vertices.values():
+    for vertex in subject.graph.configured():
         if vertex.type is None:
             given = vertex.node.type
             message = f"There is no node type `{shortened(given)}`."

@@ -8,30 +8,6 @@ from cloudflow_dagster.diagnostics.model import Rule, Severity
 from cloudflow_dagster.nodes.spec import Kind
 
 _PLAIN = """{"version": 1, "nodes": [{"id": "start", "type": "trigger.manual"}]}"""
-COMPENSATE = Rule(
-    code="CF9004",
-    title="`compensate` is not supported yet",
-    explanation=(
-        "Undoing what was done comes in a later version. Until then hang the node that undoes on "
-        "the `error` port of the node that may fail."
-    ),
-    wrong="""{"version": 1, "nodes": [
-  {"id": "allocate", "type": "aws.ec2.allocate_address",
-   "compensate": {"type": "aws.ec2.release_address",
-                  "config": {"AllocationId": "{{ output.AllocationId }}"}}}
-]}""",
-    right="""{"version": 1, "nodes": [
-  {"id": "allocate", "type": "aws.ec2.allocate_address"}
-]}""",
-)
-COMPENSATE_ALL = Rule(
-    code="CF9005",
-    title="`on_failure_compensate` is not supported yet",
-    explanation="It undoes what `compensate` of each node says, which comes in a later version.",
-    wrong="""{"version": 1, "on_failure_compensate": true, "nodes": [{"id": "start",
-   "type": "trigger.manual"}]}""",
-    right=_PLAIN,
-)
 ARCHITECTURE = Rule(
     code="CF9006",
     title="Architecture mode is not supported yet",
@@ -67,9 +43,6 @@ def check_not_supported(subject: Subject) -> None:
     flow, graph, found = subject.graph.flow, subject.graph, subject.found
     if flow.mode == "architecture":
         found.add(ARCHITECTURE, graph.place("mode"), "Architecture mode is not supported yet.")
-    if flow.on_failure_compensate:
-        at = graph.place("on_failure_compensate")
-        found.add(COMPENSATE_ALL, at, "`on_failure_compensate` is not supported yet.")
     if subject.project is not None and graph.id is not None:
         layout = subject.project.flows / ".layout" / f"{graph.id}.json"
         if layout.exists():
@@ -81,10 +54,6 @@ def check_not_supported(subject: Subject) -> None:
 
 def _check_node(subject: Subject, vertex: Vertex) -> None:
     graph, found = subject.graph, subject.found
-    if vertex.node.compensate is not None:
-        at = graph.at(vertex, "compensate")
-        suggestion = "Hang the node that undoes this one on an `error` port."
-        found.add(COMPENSATE, at, "`compensate` is not supported yet.", suggestion)
     if vertex.type is not None and vertex.type.kind is Kind.RESOURCE:
         message = f"`{vertex.node.type}` is a cloud resource, which is not supported yet."
         found.add(RESOURCE, graph.at(vertex, "type"), message)

@@ -119,7 +119,7 @@ def _properties(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 def _check_values(
     subject: Subject, vertex: Vertex, schema: Mapping[str, Any], filled: Mapping[str, Any]
 ) -> None:
-    holes = Holes(by_place(subject.texts), subject.knowledge, vertex.id, ("params",))
+    holes = Holes(by_place(subject.texts), subject.knowledge, vertex, ("params",))
     known = {name: value for name, value in filled.items() if name in _properties(schema)}
     for problem in find_misfits(known, schema, holes):
         if problem.path and problem.misfit is not Misfit.MISSING:

@@ -68,7 +68,7 @@ def invoke(
         raise
     except Exception as error:
         if call.repeated and removes(operation) and is_gone(error):
-            call.log.info("It is gone already: an interrupted attempt has done it.")
+            call.log.info("It is gone already.")
             return {}
         why = explain(error, node_type, login)
         if why is None:

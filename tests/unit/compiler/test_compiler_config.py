@@ -254,18 +254,9 @@ def test_on_failure_must_name_a_flow_and_not_lead_back(tmp_path: Path) -> None:
     assert above.diagnostics == ()
 
 
-@pytest.mark.parametrize(
-    ("given", "code"),
-    [
-        (value("w", 1, compensate={"type": "generic.transform"}), "CF9004"),
-    ],
-)
-def test_what_is_not_supported_yet_says_so(
-    tmp_path: Path, given: dict[str, Any], code: str
-) -> None:
-    lines = found(tmp_path, given)
-    assert [line.split(" ")[0] for line in lines] == [code]
-    assert "not supported yet" in lines[0]
+def test_what_is_not_supported_yet_says_so(tmp_path: Path) -> None:
+    lines = found(tmp_path, START, mode="architecture")
+    assert lines == ["CF9006 /mode Architecture mode is not supported yet."]
 
 
 @pytest.mark.parametrize(

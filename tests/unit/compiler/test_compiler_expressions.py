@@ -74,7 +74,7 @@ def test_good_expressions_are_left_alone(tmp_path: Path, text: Any) -> None:
         ("{{ $lookup(nodes, 'volume') }}", "CF4005 @18 There is no node `volume`. "
          "Did you mean `volumes`?"),
         ("{{ nodes.here }}", "CF4006 @3 `here` cannot read what it gives itself. "
-         "In `until` that is `output`."),
+         "In `until` and `compensate` that is `output`."),
         ("{{ item.VolumeId }}", "CF4008 @3 `here` is not in the body of a loop, so there is no "
          "`item`."),
         ("{{ $index }}", "CF4008 @3 `here` is not in the body of a loop, so there is no `index`."),
