@@ -18,18 +18,15 @@ from __future__ import annotations
 import contextvars
 import os
 import queue
-import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Self
+from functools import partial
+from typing import Any
 
 import dagster as dg
 from dagster._core.events import EngineEventData
 from dagster._core.execution.api import ExecuteRunWithPlanIterable
-from dagster._core.execution.compute_logs import create_compute_log_file_key
 from dagster._core.execution.context.system import (
     PlanExecutionContext,
     PlanOrchestrationContext,
@@ -43,15 +40,17 @@ from dagster._core.execution.plan.execute_plan import (
 )
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.plan.state import KnownExecutionState
 from dagster._core.execution.plan.step import ExecutionStep, IExecutionStep
 from dagster._core.execution.retries import RetryMode
-from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.interrupts import pop_captured_interrupt
 
 from cloudflow_dagster.engine import stops, tags
+from cloudflow_dagster.engine.captured_output import CapturedOutput
 from cloudflow_dagster.engine.concurrency import wait_for_place
 from cloudflow_dagster.engine.execution import RunSuspended, can_suspend
 from cloudflow_dagster.engine.light import make_light
+from cloudflow_dagster.engine.own_process import OwnProcesses, wants_a_process
 from cloudflow_dagster.engine.threads import Threads, own_log
 from cloudflow_dagster.engine.undoing import Undoing
 
@@ -138,7 +137,7 @@ class ThreadExecutor(dg.Executor):
         try:
             yield from ExecuteRunWithPlanIterable(
                 execution_plan=plan_context.execution_plan,
-                iterator=self._run_steps,
+                iterator=partial(self._run_steps, self._own_processes(plan_context)),
                 execution_context_manager=PlanExecutionContextManager(
                     job=plan_context.job,
                     retry_mode=plan_context.retry_mode,
@@ -167,8 +166,14 @@ class ThreadExecutor(dg.Executor):
         ):
             yield dg.DagsterEvent.engine_event(plan_context, message, EngineEventData())
 
+    def _own_processes(self, plan_context: PlanOrchestrationContext) -> OwnProcesses:
+        return OwnProcesses(self, plan_context, stops.stop_event(plan_context.run_id))
+
     def _run_steps(
-        self, job_context: PlanExecutionContext, execution_plan: ExecutionPlan
+        self,
+        processes: OwnProcesses,
+        job_context: PlanExecutionContext,
+        execution_plan: ExecutionPlan,
     ) -> Iterator[dg.DagsterEvent]:
         with (
             InstanceConcurrencyContext(job_context.instance, job_context.dagster_run) as pools,
@@ -179,11 +184,12 @@ class ThreadExecutor(dg.Executor):
                 instance_concurrency_context=pools,
                 step_dependency_config=job_context.step_dependency_config,
             ) as active,
-            _CapturedOutput(job_context, execution_plan) as captured,
+            CapturedOutput(job_context, execution_plan) as captured,
         ):
             yield from captured.events
             steps = _Rounds(job_context, active, self._limits, pools).run()
             yield from self._undoing.after(job_context, steps)
+            yield from _Rounds(job_context, active, self._limits, pools, processes).run()
 
 
 def _group_limits(plan: ExecutionPlan) -> list[dict[str, Any]]:
@@ -194,42 +200,6 @@ def _group_limits(plan: ExecutionPlan) -> list[dict[str, Any]]:
         if tags.GROUP in marks and tags.GROUP_LIMIT in marks:
             limits[marks[tags.GROUP]] = int(marks[tags.GROUP_LIMIT])
     return [{"key": tags.GROUP, "value": group, "limit": n} for group, n in limits.items()]
-
-
-class _CapturedOutput:
-    """Captures what the process prints, as Dagster's in-process executor does.
-
-    Only in the main thread: file descriptors belong to the process, and a child run in another
-    thread must not take them from its parent.
-    """
-
-    def __init__(self, context: PlanExecutionContext, plan: ExecutionPlan) -> None:
-        self._context = context
-        self._keys = [step.key for step in plan.get_steps_to_execute_in_topo_order()]
-        self._stack = ExitStack()
-        self.events: list[dg.DagsterEvent] = []
-
-    def __enter__(self) -> Self:
-        if threading.current_thread() is not threading.main_thread():
-            return self
-        manager = self._context.instance.compute_log_manager
-        file_key = create_compute_log_file_key()
-        log_key = manager.build_log_key_for_run(self._context.run_id, file_key)
-        try:
-            log = self._stack.enter_context(manager.capture_logs(log_key))
-            event = dg.DagsterEvent.capture_logs(self._context, self._keys, log_key, log)
-        except Exception:
-            # A run does not fail because what it prints is not kept.
-            event = dg.DagsterEvent.engine_event(
-                self._context,
-                "Exception while setting up the capture of printed output",
-                EngineEventData(error=serializable_error_info_from_exc_info(sys.exc_info())),
-            )
-        self.events.append(event)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,11 +221,13 @@ class _Rounds:
         active: ActiveExecution,
         limits: Limits,
         pools: InstanceConcurrencyContext,
+        processes: OwnProcesses,
     ) -> None:
         self._context = context
         self._active = active
         self._limits = limits
         self._pools = pools
+        self._processes = processes
         self._retrying: set[str] = set()
         self._can_suspend = can_suspend()
         self._news: queue.SimpleQueue[tuple[str, dg.DagsterEvent | _Ended]] = queue.SimpleQueue()
@@ -367,10 +339,14 @@ class _Rounds:
             return False
         self._running[step.key] = step
         self._retrying.discard(step.key)
-        make_light(context)
+        work = self._work
+        if wants_a_process(context):
+            work = partial(self._work_apart, self._active.get_known_state())
+        else:
+            make_light(context)
         # A copy of the context, so that what Dagster keeps there is there in the thread too.
         here = contextvars.copy_context()
-        self._threads.run(f"step {step.key}", lambda: here.run(self._work, context))
+        self._threads.run(f"step {step.key}", lambda: here.run(work, context))
         return True
 
     def _work(self, context: StepExecutionContext) -> None:
@@ -386,6 +362,17 @@ class _Rounds:
                     self._news.put((key, event))
         except BaseException as error:
             # It belongs to the thread that runs the rounds.
+            self._news.put((key, _Ended(error)))
+        else:
+            self._news.put((key, _Ended()))
+
+    def _work_apart(self, known: KnownExecutionState, context: StepExecutionContext) -> None:
+        """Execute one step and its hooks in a process; a thread waits for it."""
+        key = context.step.key
+        try:
+            for event in self._processes.execute(context, known):
+                self._news.put((key, event))
+        except BaseException as error:
             self._news.put((key, _Ended(error)))
         else:
             self._news.put((key, _Ended()))

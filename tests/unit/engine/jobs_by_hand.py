@@ -1,5 +1,7 @@
 """Jobs written by hand, without a flow, for the tests of the executor."""
 
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -259,3 +261,38 @@ def logs_by_name(context: dg.OpExecutionContext) -> None:
 def logging_side_by_side() -> None:
     logs_by_name.alias("a")()
     logs_by_name.alias("b")()
+
+
+@dg.op(tags={"cloudflow/process": "own"}, config_schema={"folder": str})
+def apart(context: dg.OpExecutionContext) -> None:
+    with (Path(context.op_config["folder"]) / "pids").open("a") as pids:
+        pids.write(f"{os.getpid()}\n")
+
+
+@dg.op(
+    tags={"cloudflow/process": "own"},
+    config_schema={"folder": str},
+    retry_policy=dg.RetryPolicy(max_retries=1),
+)
+def dies_once(context: dg.OpExecutionContext) -> None:
+    died = Path(context.op_config["folder"]) / "died"
+    if not died.exists():
+        died.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dg.job(executor_def=thread_executor)
+def one_apart() -> None:
+    apart()
+    dies_once()
+
+
+@dg.op(tags={"cloudflow/process": "own"}, config_schema={"folder": str})
+def waits_apart(context: dg.OpExecutionContext) -> None:
+    (Path(context.op_config["folder"]) / "waits").write_text(str(os.getpid()))
+    time.sleep(300)
+
+
+@dg.job(executor_def=thread_executor)
+def stopped_apart() -> None:
+    waits_apart()

@@ -47,6 +47,32 @@ def test_executor_the_state_machine_of_a_plan() -> None:
         assert call in source, call
 
 
+def test_a_step_in_a_process_of_its_own() -> None:
+    from dagster._core.executor.base import Executor
+    from dagster._core.executor.child_process_executor import ChildProcessCrashException
+    from dagster._core.executor.multiprocess import execute_step_out_of_process
+
+    assert list(inspect.signature(execute_step_out_of_process).parameters) == [
+        "multiproc_ctx",
+        "recon_job",
+        "step_context",
+        "step",
+        "errors",
+        "processes",
+        "term_events",
+        "retries",
+        "known_state",
+        "repository_load_data",
+    ]
+    assert ChildProcessCrashException(pid=1, exit_code=-9).exit_code == -9
+    assert list(inspect.signature(Executor.log_failure_or_retry_event_after_error).parameters) == [
+        "self",
+        "step_context",
+        "err_info",
+        "known_state",
+    ]
+
+
 def test_in_process_runs() -> None:
     from dagster._core.execution.api import create_execution_plan, execute_run_iterator
 

@@ -6,12 +6,14 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from cloudflow_dagster.engine import stops
+from cloudflow_dagster.engine.in_process import NewRun, create_run, execute
 from tests.unit.engine import jobs_by_hand
 
 Result = dg.JobExecutionResult
@@ -240,3 +242,56 @@ def test_children_are_stopped_with_their_parent(*, parent_first: bool) -> None:
     stops.forget("parent")
     assert not stops.stop_event("parent").is_set()
     stops.forget("parent")
+
+
+def test_a_step_marked_for_it_is_executed_in_a_process_of_its_own(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    folder = {"config": {"folder": str(tmp_path)}}
+    result = run(instance, "one_apart", {"ops": {"apart": folder, "dies_once": folder}})
+
+    assert result.success
+    (pid,) = (tmp_path / "pids").read_text().split()
+    assert int(pid) != os.getpid()
+    # Its process died, and it was tried again as its policy says.
+    assert result.retry_attempts_for_node("dies_once") == 1
+    said = [event.message or "" for event in result.all_events]
+    assert "The process of the step died (signal 9)." in said
+
+
+def test_a_step_in_its_own_process_ends_with_the_run(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    def interrupt() -> None:
+        eventually((tmp_path / "waits").exists)
+        (record,) = instance.get_run_records()
+        instance.report_run_canceling(record.dagster_run)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    folder = {"config": {"folder": str(tmp_path)}}
+    result = run(instance, "stopped_apart", {"ops": {"waits_apart": folder}})
+
+    ended = instance.get_run_by_id(result.run_id)
+    assert ended is not None
+    assert ended.status is dg.DagsterRunStatus.CANCELED
+    pid = int((tmp_path / "waits").read_text())
+    eventually(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_without_a_job_that_can_be_loaded_elsewhere_no_step_runs_apart(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    config = {"ops": {"waits_apart": {"config": {"folder": str(tmp_path)}}}}
+    job = jobs_by_hand.stopped_apart
+    new = create_run(instance, job, NewRun(config=config))
+    (failed,) = [e for e in execute(instance, job, new) if e.is_job_failure]
+    assert "`waits_apart` is marked for a process of its own" in str(failed.job_failure_data.error)
+    assert not (tmp_path / "waits").exists()
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    give_up = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < give_up
+        time.sleep(0.05)
