@@ -187,9 +187,8 @@ class ThreadExecutor(dg.Executor):
             CapturedOutput(job_context, execution_plan) as captured,
         ):
             yield from captured.events
-            steps = _Rounds(job_context, active, self._limits, pools).run()
+            steps = _Rounds(job_context, active, self._limits, pools, processes).run()
             yield from self._undoing.after(job_context, steps)
-            yield from _Rounds(job_context, active, self._limits, pools, processes).run()
 
 
 def _group_limits(plan: ExecutionPlan) -> list[dict[str, Any]]:
