@@ -112,8 +112,16 @@ def _whole(t: NodeType) -> dict[str, Any]:
         "output_schema": t.output_schema,
         "permissions": list(t.permissions),
         "repeat": t.repeat,
+        "undone_by": _undone_by(t),
         "documentation": t.documentation,
     }
+
+
+def _undone_by(t: NodeType) -> dict[str, Any] | None:
+    inverse = t.undone_by()
+    if inverse is None:
+        return None
+    return {"type": inverse.type, "output": dict(inverse.output), "config": list(inverse.same)}
 
 
 def _port(port: Port) -> dict[str, Any]:
@@ -140,6 +148,12 @@ def _explained(t: NodeType) -> str:
         lines += ["", "Output ports"]
     lines += [f"  {p.name.ljust(24)} {_first_sentence(p.description)}".rstrip() for p in t.outputs]
     lines += ["", "After an interruption", f"  {t.repeat}: {_REPEATS[t.repeat]}"]
+    undone_by = t.undone_by()
+    if undone_by is not None:
+        fields = {field: f"output.{path}" for field, path in undone_by.output.items()}
+        fields |= {field: f"config.{field}" for field in undone_by.same}
+        filled = [f"    {field}: {source}" for field, source in fields.items()]
+        lines += ["", 'Undone by (`"compensate": {}`)', f"  {undone_by.type}", *filled]
     lines += ["", "Permissions", *(f"  {p}" for p in t.permissions or ("none",))]
     lines += ["", "Example", *(f"  {line}" for line in _example(t).splitlines())]
     if t.documentation:

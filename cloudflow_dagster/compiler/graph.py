@@ -29,6 +29,7 @@ class Vertex:
         ports_known: Whether `outputs` can be relied on; not if the config that gives them is wrong.
         undoes: Whether it is what undoes the node with its id (`compensate`), which stands where
             that stands: it has its id, its edges and its loops, and no ports.
+        derived: Whether its config is not written in the flow, but follows from node types.
     """
 
     index: int
@@ -37,6 +38,7 @@ class Vertex:
     outputs: tuple[Port, ...] = ()
     ports_known: bool = True
     undoes: bool = False
+    derived: bool = False
 
     @property
     def id(self) -> str:
@@ -168,9 +170,9 @@ class Graph:
         return Location(self.file, pointer, node=vertex.id)
 
     def configured(self) -> Iterator[Vertex]:
-        """Yield all that has a type and a config: the nodes, and what undoes them."""
+        """Yield all whose config is written in the flow: the nodes, and what undoes them."""
         yield from self.vertices.values()
-        yield from self.undoing.values()
+        yield from (vertex for vertex in self.undoing.values() if not vertex.derived)
 
     def at_edge(self, link: Link, *parts: str) -> Location:
         """Return a place in an edge; it belongs to the node that the edge comes from."""

@@ -122,9 +122,9 @@ class _Steps:
             timeout=undone.node.timeout,
             # What came in is there to be read; no edge feeds the config of what undoes.
             inputs=tuple(_input(link).model_copy(update={"field": None}) for link in into),
-            # It has the node's region, whose expressions are checked where the node says it.
+            # It has the node's region, and may have parts of its config.
             reads=tuple(sorted({*self.reads(vertex), *self.reads(undone)})),
-            secrets=self.secrets(vertex),
+            secrets=tuple(sorted({*self.secrets(vertex), *self.secrets(undone)})),
             permissions=node_type.permissions,
             loops=self.graph.around[node.id],
         )

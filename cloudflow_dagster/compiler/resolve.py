@@ -53,22 +53,29 @@ def _vertex(index: int, node: Node, node_type: NodeType | None) -> Vertex:
 
 
 def _undoing(vertex: Vertex, registry: Registry) -> Vertex | None:
-    """Return what undoes a node, if it says so and does anything."""
+    """Return what undoes a node, if it says so, does anything, and that is known."""
     node, undo = vertex.node, vertex.node.compensate
     if undo is None or node.disabled:
         return None
-    node_type = registry.get(undo.type)
+    inverse = vertex.type.undone_by() if vertex.type else None
+    type_, given, derived = undo.type or (inverse.type if inverse else None), undo.config, False
+    if inverse and type_ == inverse.type and "config" not in undo.model_fields_set:
+        made = inverse.config_for(node.config)
+        given, derived = made or {}, made is not None
+    if type_ is None or (undo.type is None and not given):
+        return None
+    node_type = registry.get(type_)
     # It works on the account that the node works on, unless it is of another provider.
     same = node_type and vertex.type and node_type.provider == vertex.type.provider
-    given: dict[str, Json] = {"config": undo.config} if "config" in undo.model_fields_set else {}
+    config: dict[str, Json] = {"config": given} if given else {}
     shadow = Node(
         id=node.id,
-        type=undo.type,
+        type=type_,
         credential=node.credential if same else None,
         region=node.region if same else None,
-        **given,
+        **config,
     )
-    return Vertex(vertex.index, shadow, node_type, undoes=True)
+    return Vertex(vertex.index, shadow, node_type, undoes=True, derived=derived)
 
 
 def _link(index: int, edge: Edge, vertices: Mapping[str, Vertex]) -> Link:

@@ -59,10 +59,11 @@ class Until(Part):
 class Compensate(Part):
     """The node that undoes this one."""
 
-    type: str
-    """Its node type."""
+    type: str | None = None
+    """Its node type; without it the one that certainly undoes the node's own."""
     config: dict[str, Json] = Field(default_factory=dict)
-    """Its configuration; expressions in it also see `output` and `item`."""
+    """Its configuration; expressions in it also see `output` and `item`. Of the node type that
+    certainly undoes the node's own it is known, and can be left out."""
 
 
 class Position(Part):

@@ -26,7 +26,7 @@ MISSING_FIELD = Rule(
     "CF1003",
     "A field is missing",
     "A flow needs `version` and `nodes`; a node `id` and `type`; an edge `source` and `target`; "
-    "`until` a `condition`; `compensate` a `type`; a `position` both `x` and `y`.",
+    "`until` a `condition`; a `position` both `x` and `y`.",
     wrong='{"version": 1, "nodes": [{"type": "trigger.manual"}]}',
     right=_RIGHT,
 )

@@ -6,6 +6,8 @@ functions (`nodes/declare.py`) or from an API's model (`providers/aws/`).
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -132,6 +134,47 @@ be told.
 """
 
 
+_CHANGES_BY_ITSELF = re.compile(r"\$(now|millis|random|shuffle)\b")
+"""Functions that give something else each time, so that they cannot be evaluated again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inverse:
+    """What undoes a node of some type, and what that has to be given.
+
+    Attributes:
+        type: Id of the node type that undoes.
+        output: Fields of its config by their paths in what the node gave.
+        same: Fields of its config that the node's own config has under the same name.
+        required: Those of `same` without which it cannot be called.
+    """
+
+    type: str
+    output: Mapping[str, str] = field(default_factory=dict[str, str])
+    same: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+
+    def config_for(self, config: Mapping[str, Json]) -> dict[str, Json] | None:
+        """Return the config that undoes a node with this config, expressions included.
+
+        Returns:
+            None if a field is missing that has to be there, or would be another one the next time.
+        """
+        made: dict[str, Json] = {
+            name: f"{{{{ output.{path} }}}}" for name, path in self.output.items()
+        }
+        for name in self.same:
+            value = config.get(name)
+            if value is None:
+                if name in self.required:
+                    return None
+                continue
+            if _CHANGES_BY_ITSELF.search(json.dumps(value)):
+                return None
+            made[name] = value
+        return made or None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeType:
     """A kind of node.
@@ -161,6 +204,7 @@ class NodeType:
         repeat_of: The same from a node's config, where it depends on that. `repeat` is then what
             holds for a node that says no more than it must.
         look_up: For `Repeat.LOOKUP`: finds what an earlier call made.
+        inverse: Finds what undoes a node of this type, if anything certainly does.
         ports_of: More output ports, from a node's config (the cases of a switch), which go between
             the declared ones and `error`.
         check_config: Finds what a JSON Schema cannot say; yields (path in config, sentence).
@@ -188,6 +232,7 @@ class NodeType:
     repeat: Repeat = Repeat.ASK
     repeat_of: Callable[[Mapping[str, Json]], Repeat] | None = None
     look_up: LookUp | None = None
+    inverse: Callable[[], Inverse | None] | None = None
     ports_of: Callable[[Mapping[str, Json]], tuple[Port, ...]] | None = None
     check_config: Callable[[Mapping[str, Json]], list[tuple[tuple[str | int, ...], str]]] | None = (
         None
@@ -198,6 +243,10 @@ class NodeType:
     def repeat_for(self, config: Mapping[str, Json]) -> Repeat:
         """Return what is done about an interrupted call with this config."""
         return self.repeat if self.repeat_of is None else self.repeat_of(config)
+
+    def undone_by(self) -> Inverse | None:
+        """Return what undoes a node of this type; None if nothing certainly does."""
+        return None if self.inverse is None else self.inverse()
 
     def outputs_for(self, config: Mapping[str, Json]) -> tuple[Port, ...]:
         """Return the output ports of a node with this config, the default one first."""

@@ -68,10 +68,7 @@ def volume(id: str = "volume", **more: Any) -> Node:
                 {"ResourceType": "volume", "Tags": [{"Key": "made", "Value": "by compensation"}]}
             ],
         },
-        "compensate": {
-            "type": "aws.ec2.delete_volume",
-            "config": {"VolumeId": "{{ output.VolumeId }}"},
-        },
+        "compensate": {},
         **more,
     }
 
@@ -139,7 +136,10 @@ def test_without_the_flag_and_after_a_success_nothing_is_undone(
 
 def test_items_of_a_loop_are_undone_each_the_newest_first(programs: Programs, cloud: Any) -> None:
     body = volume()
-    body["compensate"]["config"]["VolumeId"] = "{{ item = 7 ? $error('no') : output.VolumeId }}"
+    body["compensate"] = {
+        "type": "aws.ec2.delete_volume",
+        "config": {"VolumeId": "{{ item = 7 ? $error('no') : output.VolumeId }}"},
+    }
     nodes = [MANUAL, loop("each", [7, 8, 9], concurrency=1), body, breaks("bad")]
     edges = ["start > each", "each.item > volume", "each.done > bad"]
     ended = programs.run(flow(nodes, edges, on_failure_compensate=True))

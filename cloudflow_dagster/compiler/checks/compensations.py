@@ -59,6 +59,24 @@ NOBODY_UNDOES = Rule(
 ]}""",
     severity=Severity.WARNING,
 )
+NO_INVERSE = Rule(
+    code="CF2022",
+    title="Nobody knows what undoes a node",
+    explanation=(
+        "`compensate` may leave out `type` where one type certainly undoes the node's own, and "
+        "`config` where all that it must be given is known: from what the node gives, or from its "
+        "own config, unless that is different each time (`$now()`) or comes over an edge. "
+        "`cloudflow nodes show TYPE` says what undoes a type. Else both are written out."
+    ),
+    wrong="""{"version": 1, "nodes": [
+  {"id": "start", "type": "aws.ec2.start_instances", "config": {"InstanceIds": ["i-0a1"]},
+   "compensate": {}}
+]}""",
+    right="""{"version": 1, "nodes": [
+  {"id": "start", "type": "aws.ec2.start_instances", "config": {"InstanceIds": ["i-0a1"]},
+   "compensate": {"type": "aws.ec2.stop_instances", "config": {"InstanceIds": ["i-0a1"]}}}
+]}""",
+)
 _NO_WORK = {Behaviour.LOOP, Behaviour.RESULT, Behaviour.WAIT}
 
 
@@ -73,10 +91,25 @@ def check_compensations(subject: Subject) -> None:
         if _works_not(undoing):
             message = f"`{undoing.node.type}` can undo nothing."
             found.add(CANNOT_UNDO, graph.at(undoing, "type"), message)
-    if graph.flow.on_failure_compensate and not graph.undoing:
+    for vertex in graph.vertices.values():
+        if vertex.node.compensate and vertex.active and vertex.id not in graph.undoing:
+            _report_unknown(subject, vertex)
+    compensates = any(vertex.node.compensate for vertex in graph.vertices.values())
+    if graph.flow.on_failure_compensate and not compensates:
         at = graph.place("on_failure_compensate")
         message = "No node says what undoes it, so nothing would be undone."
         found.add(NOBODY_UNDOES, at, message, "Give `compensate` to the nodes that make something.")
+
+
+def _report_unknown(subject: Subject, vertex: Vertex) -> None:
+    inverse = vertex.type.undone_by() if vertex.type else None
+    message = f"Nothing says what undoes `{vertex.id}` ({vertex.node.type})."
+    suggestion = "Write `type` and `config`."
+    if inverse is not None:
+        message = f"What undoes `{vertex.id}` is `{inverse.type}`, but not with which config."
+        suggestion = "Write its `config`."
+    at = subject.graph.at(vertex, "compensate")
+    subject.found.add(NO_INVERSE, at, message, suggestion)
 
 
 def _works_not(vertex: Vertex) -> bool:

@@ -12,6 +12,7 @@ from cloudflow_dagster.nodes.registry import Entry
 from cloudflow_dagster.nodes.spec import ERROR_PORT, Carries, Kind, NodeType, Port
 from cloudflow_dagster.providers.aws import palette
 from cloudflow_dagster.providers.aws.errors import transient_codes
+from cloudflow_dagster.providers.aws.inverse import inverse_of
 from cloudflow_dagster.providers.aws.invoke import (
     PAGINATE,
     WAIT_FOR,
@@ -198,6 +199,7 @@ def _node_type(service: Service, method: str) -> NodeType:
         ),
         repeat=repeat_of(service, name),
         repeat_of=by_config(service, name),
+        inverse=partial(inverse_of, service, name),
         check_config=partial(_refuse_streams, id) if streams else None,
         documentation=_documentation(service, name),
     )
