@@ -17,6 +17,7 @@ from cloudflow_dagster.runtime.attempt import Attempt, log_of
 from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.incoming import Incoming, incoming
 from cloudflow_dagster.runtime.iteration import execute_to_end
+from cloudflow_dagster.runtime.outcome import MAYBE_DONE
 from cloudflow_dagster.runtime.record import Record, RecordKey, Records
 from cloudflow_dagster.runtime.run import Run
 
@@ -73,6 +74,8 @@ def undo(run: Run, log: CallLog) -> Iterator[Undone]:
     records.undoings.begin()
     undone: set[str] = set()
     owners = {step.id: run.owner(step) for step in _undoable(run)}
+    for key in _maybe_done(run, owners):
+        yield _tell_maybe_done(run, run.steps[key.node], key)
     for key, _ in records.newest("success", owners):
         step = run.steps[key.node]
         done = _undo_one(run, step, key, log)
@@ -87,6 +90,35 @@ def _undoable(run: Run) -> Iterator[Step]:
     for step in run.plan.walk():
         if step.compensate is not None and not (run.pinned and step.pinned):
             yield step
+
+
+def _maybe_done(run: Run, owners: Mapping[str, str]) -> list[RecordKey]:
+    """Return the nodes and items of which nobody knows whether their call was carried out."""
+    records = run.records
+    roots = {records.token_run(owner) for owner in owners.values()}
+    found: dict[RecordKey, None] = {}
+    for intent in (intent for root in sorted(roots) for intent in records.intents.unsettled(root)):
+        key = intent.key.record
+        if key.node in owners:
+            record = _recorded(records, key, owners[key.node])
+            if record is None or record.status != "success":
+                found[key] = None
+    return list(found)
+
+
+def _tell_maybe_done(run: Run, step: Step, key: RecordKey) -> Undone:
+    undoing = step.compensate
+    assert undoing is not None  # noqa: S101 - the caller chose those that have it
+    error: dict[str, Json] = {
+        "node": key.node,
+        "code": MAYBE_DONE,
+        "message": f"Nobody knows whether `{step.type}` was carried out: its answer was lost. See "
+        "for yourself, and undo it by hand if it was.",
+        "provider_request_id": None,
+        "attempts": 0,
+    }
+    run.records.write(RecordKey(undoing.id, key.indices), Record("failure", error=error))
+    return Undone(key.node, key.indices, undoing.type, None, error)
 
 
 def _undo_one(run: Run, step: Step, key: RecordKey, log: CallLog) -> Undone | None:

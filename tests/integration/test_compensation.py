@@ -176,6 +176,7 @@ class Site:
     """Takes every request; refuses some paths, and kills who asks for one before it answers."""
 
     refuses: str = ""
+    loses: str = ""
     kills_at: str = ""
     victim: int | None = None
     asked: list[str] = field(default_factory=list[str])
@@ -183,6 +184,8 @@ class Site:
     _keys: set[str] = field(default_factory=set[str])
 
     def __call__(self, asked: Asked) -> Answer:
+        if asked.path == self.loses:
+            return Answer(500, '"lost"', {"Content-Type": "application/json"})
         if asked.path == self.refuses:
             return Answer(403, '"no"', {"Content-Type": "application/json"})
         self.asked.append(asked.path)
@@ -253,6 +256,20 @@ def test_what_cannot_be_undone_is_listed_and_the_rest_is_undone(
     plan = programs.plan(programs.project.flows / "handler.json")
     summary = summary_of(programs.project, programs.instance, plan, handler.run_id)
     assert summary["result"] == "b"
+
+
+def test_what_may_have_been_done_is_listed_for_a_person(
+    programs: Programs, site: tuple[Site, Web]
+) -> None:
+    cloud, web = site
+    cloud.loses = "/do/c"
+    ended = programs.run(three(web))
+
+    assert cloud.carried_out == ["/do/a", "/do/b", "/undo/b/200", "/undo/a/200"]
+    assert ended.summary["compensation"]["undone"] == 2
+    (unknown,) = ended.summary["compensation"]["not_undone"]
+    assert (unknown["node"], unknown["code"]) == ("c", "MaybeDone")
+    assert "Nobody knows whether `generic.http.request` was carried out" in unknown["message"]
 
 
 def test_a_run_that_is_killed_while_it_is_undone_continues_that_and_nothing_else(
