@@ -26,6 +26,8 @@ from cloudflow_dagster.expressions import parse_template, render_text
 
 _POLL = 0.5
 _PLACES = "cloudflow-places.lock"
+_PLACES_LOCK = 7_240_312_002
+"""The same on a server: a number that nobody else has."""
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -192,10 +194,25 @@ def _make_room(instance: dg.DagsterInstance, rule: Rule, holders: list[dg.Dagste
 
 @contextmanager
 def _lock(instance: dg.DagsterInstance) -> Generator[None]:
-    """Let one process at a time take places."""
+    """Let one process at a time take places, on all machines that share the history."""
+    if type(instance.run_storage).__module__.startswith("dagster_postgres."):
+        with _lock_of_server(instance.run_storage):
+            yield
+        return
     with (Path(instance.root_directory) / _PLACES).open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _lock_of_server(storage: Any) -> Generator[None]:
+    """Hold a lock of the database server, which ends with the connection at the latest."""
+    with storage.connect() as connection:
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({_PLACES_LOCK})")
+        try:
+            yield
+        finally:
+            connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_PLACES_LOCK})")
 
 
 def queued_limits(runs: list[dg.DagsterRun]) -> list[Mapping[str, Any]]:

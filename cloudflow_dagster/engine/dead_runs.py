@@ -3,7 +3,7 @@
 A launcher that watches its workers reports them itself, and sooner. This finds the rest: runs of
 the terminal, and those of which everything that knew them was killed too. Who executes a run is
 noted in its records before its first step; a mark of the process tells it from a later one with the
-same number.
+same number. Of a process on another machine it is known when it was last heard (`beats.py`).
 
 Going on is Dagster's: its daemon does a failed run again, from the failure, as often as tags of the
 run say, and not if a step failed by itself (`run_retries` in `dagster.yaml`).
@@ -17,7 +17,8 @@ from typing import Any, cast
 import dagster as dg
 
 from cloudflow_dagster.engine import tags
-from cloudflow_dagster.engine.this_process import process_is_gone
+from cloudflow_dagster.engine.beats import is_silent
+from cloudflow_dagster.engine.this_process import pid_of, process_is_gone
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.runtime.records import worker_in
 
@@ -56,8 +57,8 @@ def found_dead(project: Project, instance: dg.DagsterInstance, run: dg.DagsterRu
     """Report a run as ended whose process is gone; say whether it was."""
     if run.status not in _UNDER_WAY and not _was_left(instance, run):
         return False
-    mark = worker_in(project.state / "records.sqlite", run.run_id) or run.tags.get(tags.IN_PROCESS)
-    if not mark or not process_is_gone(mark):
+    mark = worker_in(project.records, run.run_id) or run.tags.get(tags.IN_PROCESS)
+    if not mark or not (process_is_gone(mark) or _is_silent_elsewhere(project, run.run_id, mark)):
         return False
     # Looked at again: it may have ended well a moment before its process did.
     now = instance.get_run_by_id(run.run_id)
@@ -81,6 +82,11 @@ def _was_left(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     if record is None:
         return False
     return (datetime.now(UTC) - record.create_timestamp).total_seconds() > _LEFT
+
+
+def _is_silent_elsewhere(project: Project, run_id: str, mark: str) -> bool:
+    """Return whether a process of another machine, which is not seen from here, is not heard."""
+    return pid_of(mark) is None and is_silent(project, run_id)
 
 
 def dead_runs_sensor(project: Project) -> dg.SensorDefinition:

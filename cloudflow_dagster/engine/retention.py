@@ -239,7 +239,7 @@ def _remains(project: Project, instance: dg.DagsterInstance, now: datetime) -> I
     Not earlier: they may be in the history of another instance.
     """
     retention = project.settings.retention
-    stored = Remembered(project.state / "records.sqlite").started_before(now)
+    stored = Remembered(project.records).started_before(now)
     old = {run.id: run.flow for run in stored if _is_old(run, retention.of(run.flow), now)}
     for page in _pages(list(old)):
         known = set(instance.get_run_ids(dg.RunsFilter(run_ids=page)))

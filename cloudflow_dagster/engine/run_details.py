@@ -203,7 +203,7 @@ class _Nodes:
         self._instance = instance
         self._run = run
         self._lineage = lineage_of(instance, run)
-        path = project.state / "records.sqlite"
+        path = project.records
         self._remembered = Remembered(path)
         # Records that are opened remember their run, and what is asked for here may be deleted.
         known = self._remembered.knows(run.run_id)

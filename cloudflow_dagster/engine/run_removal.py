@@ -38,7 +38,7 @@ class RunRemoval:
         self._state = project.state
         self._instance = instance
         self._begun = project.state / "being_deleted.json"
-        self._remembered = Remembered(project.state / "records.sqlite")
+        self._remembered = Remembered(project.records)
 
     def finish(self) -> list[str]:
         """Remove what an earlier removal had begun with; return what that was."""

@@ -9,6 +9,7 @@ from functools import partial
 import dagster as dg
 
 from cloudflow_dagster.engine import stops, tags
+from cloudflow_dagster.engine.beats import beating
 from cloudflow_dagster.engine.children import DagsterChildRuns
 from cloudflow_dagster.engine.credentials import run_project
 from cloudflow_dagster.engine.lineage import lineage_of
@@ -19,7 +20,7 @@ from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.providers import catalogue
 from cloudflow_dagster.runtime.record import Ancestor, RunFacts
-from cloudflow_dagster.runtime.records import SqliteRecords, worker_in
+from cloudflow_dagster.runtime.records import SqliteRecords
 from cloudflow_dagster.runtime.redaction import Redactor
 from cloudflow_dagster.runtime.run import Run
 from cloudflow_dagster.runtime.waiting import described
@@ -45,7 +46,10 @@ def run_resource(plan: Plan, project: Project, credentials: Iterable[str]) -> dg
             raise RuntimeError("A flow's steps need a Dagster run.")
         dagster_run = init.run
         lineage = lineage_of(init.instance, dagster_run)
-        with records_of(project, dagster_run.run_id, lineage) as records:
+        with (
+            records_of(project, dagster_run.run_id, lineage) as records,
+            beating(project, dagster_run.run_id),
+        ):
             waits = Waits(project.records)
             facts = records.load_run()
             records.goes_on = facts is not None
@@ -105,11 +109,6 @@ def _keep(waits: Waits, instance: dg.DagsterInstance, run_id: str, worked: float
 def records_of(project: Project, run_id: str, lineage: tuple[Ancestor, ...] = ()) -> SqliteRecords:
     """Return the records of a run."""
     return SqliteRecords(project.records, run_id, lineage=lineage)
-
-
-def worker_of(project: Project, run_id: str) -> str | None:
-    """Return the mark of the process that executes a run, once it has begun."""
-    return worker_in(project.state / "records.sqlite", run_id)
 
 
 def _facts(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cloudflow_dagster.credentials import Credentials, Secrets, SecretValues
-from cloudflow_dagster.credentials.spec import AwsSpec
+from cloudflow_dagster.credentials.sources import read_environment, read_file
+from cloudflow_dagster.credentials.spec import AwsSpec, Reference
 from cloudflow_dagster.diagnostics.model import Diagnostic, Diagnostics, FlowError, Location
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.project.check import ProjectFile, check_project_file
 from cloudflow_dagster.project.rules import LITERAL_SECRET, SECRET_IN_VARIABLE, UNREADABLE
+from cloudflow_dagster.project.server import RecordsServer
 from cloudflow_dagster.project.settings import Settings
 from cloudflow_dagster.project.source import MAX_BYTES, YamlDocument, read_yaml
 from cloudflow_dagster.simulator.discover import discover
@@ -70,9 +73,24 @@ class Project:
         return self.root / ".cloudflow"
 
     @property
-    def records(self) -> Path:
+    def records(self) -> Path | RecordsServer:
         """The database of what its runs remember; it is made when the first one starts."""
-        return self.state / "records.sqlite"
+        where = self.settings.database
+        if where is None:
+            return self.state / "records.sqlite"
+        return RecordsServer(str(where), self.state / "files", partial(self.read, where))
+
+    def read(self, reference: Reference) -> str:
+        """Return the value that a reference of the project file points to.
+
+        Raises:
+            SecretError: It is not there.
+        """
+        if reference.env is not None:
+            return read_environment(reference.env)
+        if reference.file is not None:
+            return read_file(reference.file, self.root)
+        return self.secrets.get(reference.secret or "")
 
     @property
     def simulated(self) -> bool:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from cloudflow_dagster.credentials.spec import SecretValue
+
 _CONFIG = ConfigDict(
     extra="forbid",
     frozen=True,
@@ -81,5 +83,8 @@ class Settings(BaseModel):
     ones in a file beside it. Flows do not see the difference."""
     largest_output_mb: Megabytes = 256
     """A node whose output is larger than so many megabytes of JSON fails with `OutputTooLarge`."""
+    database: SecretValue | None = None
+    """Where the address of the PostgreSQL database lies that holds what runs remember, if they run
+    on several machines; without it that is a file in `.cloudflow`. [More](deploy.md)."""
     retention: Retention = Field(default_factory=Retention)
     """How long runs are kept, with their events, outputs and files."""

@@ -1,4 +1,4 @@
-"""One SQLite file, shared by everything in this process that uses it, and by other processes."""
+"""Where the records lie: one file of SQLite, or a server (`postgres.py`), for all processes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import threading
 import time
 import weakref
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
+
+from cloudflow_dagster.project.server import RecordsServer
 
 SCHEMA_VERSION = 4
 BUSY_SECONDS = 60.0
@@ -72,7 +74,7 @@ CREATE TABLE undoings (
     run INTEGER PRIMARY KEY, by_run INTEGER NOT NULL, ended INTEGER NOT NULL, afresh TEXT NOT NULL
 );
 """
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+SCHEMA = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """What makes each version of the schema from the one before, the first from nothing."""
 
 
@@ -80,7 +82,58 @@ class RecordsError(Exception):
     """The records of a run cannot be read or written; the message says why."""
 
 
-class Database:
+class RunTable(NamedTuple):
+    """A table with a column `run`."""
+
+    name: str
+    key: tuple[str, ...]
+    numbered: bool
+    """Whether it names runs by their number, and not by their id."""
+
+
+class Database(Protocol):
+    """Connections to where the records lie; statements are SQLite's."""
+
+    @property
+    def files(self) -> Path:
+        """The folder of what is too large for it, with a folder for each run."""
+        ...
+
+    def read(self) -> AbstractContextManager[Any]:
+        """Lend a connection that no other thread uses."""
+        ...
+
+    def write(self, *, through: bool = False) -> AbstractContextManager[Any]:
+        """Lend the writing connection for one transaction: all of it is stored, or nothing.
+
+        Args:
+            through: It is on the disk when this ends, and with it all that was written before:
+                it survives a machine that loses its power, not only a process that is killed.
+        """
+        ...
+
+    def execute(self, statement: str, values: tuple[Any, ...]) -> None:
+        """Run one writing statement as a transaction of its own."""
+        ...
+
+    def tables_of_runs(self) -> list[RunTable]:
+        """Return the tables with a column `run`."""
+        ...
+
+    def beat(self, run: str) -> None:
+        """Note that the process that executes a run is alive, if other machines may ask."""
+        ...
+
+    def silent_for(self, run: str) -> float | None:
+        """Return for how many seconds nothing was heard of a run's process; None if unknown."""
+        ...
+
+    def close(self) -> None:
+        """Close all connections; nobody may use the database afterwards."""
+        ...
+
+
+class SqliteDatabase:
     """Connections to one file: one that writes, and as many that read as threads read at once.
 
     Readers never wait (write-ahead log). Writers of one process take turns by a lock, because
@@ -89,6 +142,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.files = path.parent / "files"
         self._pid = os.getpid()
         self._writing = threading.RLock()
         self._idle: list[sqlite3.Connection] = []
@@ -136,7 +190,7 @@ class Database:
         with self.write() as connection:
             # Asked again: another process may have done it while this one waited for its turn.
             version = connection.execute("PRAGMA user_version").fetchone()[0]
-            for statement in "".join(_STEPS[version:]).split(";"):
+            for statement in "".join(SCHEMA[version:]).split(";"):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
@@ -199,6 +253,27 @@ class Database:
         with self._writing, self._explained():
             self._writer.execute(statement, values)
 
+    def tables_of_runs(self) -> list[RunTable]:
+        """Return the tables with a column `run`."""
+        tables: list[RunTable] = []
+        with self.read() as connection:
+            names = connection.execute(
+                "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
+            ).fetchall()
+            for (name,) in names:
+                columns = connection.execute(f"PRAGMA table_info({name})").fetchall()
+                key = tuple(column[1] for column in columns if column[5])
+                kind = next((column[2] for column in columns if column[1] == "run"), None)
+                if key and kind:
+                    tables.append(RunTable(name, key, kind == "INTEGER"))
+        return tables
+
+    def beat(self, run: str) -> None:
+        """Do nothing: all processes are on this machine, where they are seen."""
+
+    def silent_for(self, run: str) -> None:
+        """Return None: nothing is heard of anybody."""
+
     def _guard(self) -> None:
         if os.getpid() != self._pid:
             raise RecordsError(
@@ -228,16 +303,27 @@ def _way_out(error: sqlite3.Error) -> str:
     return "See that the folder exists and may be written."
 
 
-_open: weakref.WeakValueDictionary[tuple[int, Path], Database] = weakref.WeakValueDictionary()
+_open: weakref.WeakValueDictionary[tuple[int, Path | RecordsServer], Database] = (
+    weakref.WeakValueDictionary()
+)
 _opening = threading.Lock()
 
 
-def database(path: Path) -> Database:
-    """Return this process's connections to a file, opened once."""
-    key = (os.getpid(), path.resolve())
+def database(where: Path | RecordsServer) -> Database:
+    """Return this process's connections to a file or a server, opened once."""
+    key = (os.getpid(), where.resolve() if isinstance(where, Path) else where)
     with _opening:
         found = _open.get(key)
         if found is None:
-            found = Database(key[1])
+            found = _opened(key[1])
             _open[key] = found
         return found
+
+
+def _opened(where: Path | RecordsServer) -> Database:
+    if isinstance(where, Path):
+        return SqliteDatabase(where)
+    # Only where it is used: its driver is an extra.
+    from cloudflow_dagster.runtime.postgres import PostgresDatabase  # noqa: PLC0415
+
+    return PostgresDatabase(where)

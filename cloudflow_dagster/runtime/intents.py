@@ -233,7 +233,7 @@ def settle(connection: Any, number: int, settled: Settled, output: str | None = 
     known = settled.state in {"done", "refused"}
     connection.execute(
         "UPDATE intents SET state = ?, by_run = ?, output = ?, "  # noqa: S608 - a constant
-        "request = CASE WHEN ? THEN NULL ELSE request END "
+        "request = CASE WHEN ? = 1 THEN NULL ELSE request END "
         f"WHERE {_OF_CALL}",
         (settled.state, number, output, known, *_place(settled.key)),
     )

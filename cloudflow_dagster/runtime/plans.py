@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from pathlib import Path
+from typing import Any
 
 from cloudflow_dagster.plan import Plan
+from cloudflow_dagster.project.server import RecordsServer
 from cloudflow_dagster.runtime.database import database
 
 
-def store_plan(connection: sqlite3.Connection, plan: Plan) -> str:
+def store_plan(connection: Any, plan: Plan) -> str:
     """Store a plan, if it is not; return its name.
 
     Args:
@@ -27,11 +28,11 @@ class Plans:
     """The plans of a project's runs, each stored once.
 
     Args:
-        path: The database's file.
+        where: The database's file, or its server.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._db = database(path)
+    def __init__(self, where: Path | RecordsServer) -> None:
+        self._db = database(where)
 
     def of_run(self, run: str) -> Plan | None:
         """Return what a run is a run of; None if it is not known.

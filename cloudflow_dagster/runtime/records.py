@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.plan import Plan
+from cloudflow_dagster.project.server import RecordsServer
 from cloudflow_dagster.runtime.database import RecordsError, database
 from cloudflow_dagster.runtime.intents import CallKey, Intents, Settled, settle
 from cloudflow_dagster.runtime.plans import store_plan
@@ -64,7 +65,7 @@ class SqliteRecords:
     """The records of one run, beside those of all others in one file.
 
     Args:
-        path: The file; it and its folder are made.
+        where: The file, which is made with its folder, or the server.
         run_id: The run that is executed.
         lineage: The runs that it re-executes, the nearest first.
     """
@@ -74,13 +75,13 @@ class SqliteRecords:
 
     def __init__(
         self,
-        path: Path | str,
+        where: Path | str | RecordsServer,
         run_id: str,
         lineage: Sequence[Ancestor | tuple[str, frozenset[str] | None, bool]] = (),
     ) -> None:
         self.run_id = run_id
         self.lineage = tuple(Ancestor(*ancestor) for ancestor in lineage)
-        self._db = database(Path(path))
+        self._db = database(Path(where) if isinstance(where, str) else where)
         self._waiting: list[tuple[Any, ...]] = []
         self._oldest = 0.0
         self._lock = threading.Lock()
@@ -486,13 +487,13 @@ class SqliteRecords:
         self.close()
 
 
-def worker_in(path: Path, run_id: str) -> str | None:
+def worker_in(where: Path | RecordsServer, run_id: str) -> str | None:
     """Return the mark of the process that executes a run; None if it has not begun.
 
     Args:
-        path: The file of the records.
+        where: The file of the records, or their server.
         run_id: The run.
     """
-    with database(path).read() as connection:
+    with database(where).read() as connection:
         row = connection.execute("SELECT worker FROM runs WHERE id = ?", (run_id,)).fetchone()
     return row[0] if row else None

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from cloudflow_dagster.project.server import RecordsServer
 from cloudflow_dagster.runtime.database import Database, database
 
 _PIECE = 5_000
@@ -35,12 +36,11 @@ class Remembered:
     """The records of all runs of a project; without a file nothing is remembered.
 
     Args:
-        path: The file of the records.
+        where: The file of the records, or their server.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._db: Database | None = database(path) if path.exists() else None
+    def __init__(self, where: Path | RecordsServer) -> None:
+        self._db: Database | None = database(where) if where.exists() else None
 
     def knows(self, run_id: str) -> bool:
         """Return whether anything is stored of a run."""
@@ -69,19 +69,17 @@ class Remembered:
         if self._db is None:
             return
         numbers = self._numbers([run_id])
-        # A table names the run by its number or by its id.
-        names = (*numbers, run_id)
-        marks = ", ".join("?" * len(names))
-        for table, key in self._tables_of_runs():
+        for table, key, numbered in self._db.tables_of_runs():
             columns = ", ".join(key)
             piece = (
                 f"DELETE FROM {table} WHERE ({columns}) IN "  # noqa: S608 - names of the schema
-                f"(SELECT {columns} FROM {table} WHERE run IN ({marks}) LIMIT {_PIECE})"
+                f"(SELECT {columns} FROM {table} WHERE run = ? LIMIT {_PIECE})"
             )
-            more = True
-            while more:
-                with self._db.write() as connection:
-                    more = connection.execute(piece, names).rowcount == _PIECE
+            for name in numbers if numbered else [run_id]:
+                more = True
+                while more:
+                    with self._db.write() as connection:
+                        more = connection.execute(piece, (name,)).rowcount == _PIECE
         self._db.execute("DELETE FROM runs WHERE id = ?", (run_id,))
 
     def forget_unused_plans(self) -> None:
@@ -92,22 +90,6 @@ class Remembered:
                 "FROM runs WHERE json_extract(facts, '$.plan') IS NOT NULL)",
                 (),
             )
-
-    def _tables_of_runs(self) -> list[tuple[str, list[str]]]:
-        """Return the tables with a column `run`, each with its key."""
-        if self._db is None:
-            return []
-        tables: list[tuple[str, list[str]]] = []
-        with self._db.read() as connection:
-            names = connection.execute(
-                "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"
-            ).fetchall()
-            for (name,) in names:
-                columns = connection.execute(f"PRAGMA table_info({name})").fetchall()
-                key = [column[1] for column in columns if column[5]]
-                if key and any(column[1] == "run" for column in columns):
-                    tables.append((name, key))
-        return tables
 
     def body_counts(self, run_ids: Sequence[str]) -> Iterator[BodyCount]:
         """Yield how the items of loops ended, by node; of each item the nearest run's word counts.

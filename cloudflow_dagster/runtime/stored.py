@@ -213,7 +213,7 @@ def _source(db: Database, place: Place, form: int, output: str | None) -> Source
         return StoredText(db, place, output)
     address = json.loads(output or "{}")
     if form == _FILE:
-        return StoredFile(db.path.parent / "files", address["file"], address["size"])
+        return StoredFile(db.files, address["file"], address["size"])
     if form == _ALIAS:
         place = Place(*address["of"])
         if "runs" not in address:

@@ -38,7 +38,7 @@ class Undoings:
     def _read(self, number: int) -> frozenset[str]:
         with self._db.read() as connection:
             row = connection.execute(
-                "SELECT afresh FROM undoings WHERE run = ? AND ended AND by_run <> ?",
+                "SELECT afresh FROM undoings WHERE run = ? AND ended = 1 AND by_run <> ?",
                 (number, self._number),
             ).fetchone()
         return frozenset(json.loads(row[0])) if row else _NOTHING
@@ -62,7 +62,8 @@ class Undoings:
             for run in self._line:
                 connection.execute(
                     "INSERT INTO undoings (run, by_run, ended, afresh) VALUES (?, ?, 0, '[]') "
-                    "ON CONFLICT (run) DO UPDATE SET by_run = excluded.by_run WHERE NOT ended",
+                    "ON CONFLICT (run) DO UPDATE SET by_run = excluded.by_run "
+                    "WHERE undoings.ended = 0",
                     (run, self._number),
                 )
 
@@ -74,7 +75,7 @@ class Undoings:
         """
         with self._db.write(through=True) as connection:
             connection.execute(
-                "UPDATE undoings SET ended = 1, afresh = ? WHERE by_run = ? AND NOT ended",
+                "UPDATE undoings SET ended = 1, afresh = ? WHERE by_run = ? AND ended = 0",
                 (to_text(sorted(set(afresh))), self._number),
             )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.waits import Wait as Asked
 from cloudflow_dagster.nodes.waits import Way
+from cloudflow_dagster.project.server import RecordsServer
 from cloudflow_dagster.runtime.database import database
 from cloudflow_dagster.runtime.record import to_text
 from cloudflow_dagster.runtime.stored import outer_text
@@ -102,11 +102,11 @@ class Waits:
     """The waits of a project.
 
     Args:
-        path: The database's file.
+        where: The database's file, or its server.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._db = database(path)
+    def __init__(self, where: Path | RecordsServer) -> None:
+        self._db = database(where)
 
     # What a step does
 
@@ -282,15 +282,13 @@ class Waits:
             connection.execute("UPDATE waits SET over = 1 WHERE run = ? AND over = 0", (run,))
 
 
-def _next(connection: sqlite3.Connection, run: str) -> float:
+def _next(connection: Any, run: str) -> float:
     """Return when a run can go on: at once if an answer has come already."""
-    (soonest,) = connection.execute(
-        "SELECT min(CASE WHEN answer IS NOT NULL THEN 0 ELSE "
-        "min(coalesce(due, ?), coalesce(expires, ?)) END) "
-        "FROM waits WHERE run = ? AND over = 0",
-        (_NEVER, _NEVER, run),
-    ).fetchone()
-    return _NEVER if soonest is None else soonest
+    rows = connection.execute(
+        "SELECT answer IS NOT NULL, due, expires FROM waits WHERE run = ? AND over = 0", (run,)
+    ).fetchall()
+    ends = (end for answered, *own in rows for end in ((0.0,) if answered else own))
+    return min((end for end in ends if end is not None), default=_NEVER)
 
 
 def _wait(row: Sequence[Any]) -> Wait:
