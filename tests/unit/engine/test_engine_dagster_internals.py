@@ -341,3 +341,13 @@ def test_versions_of_an_instance() -> None:
         script = ScriptDirectory.from_config(get_alembic_config(str(owner.__file__)))
         assert script.get_current_head() in {each.revision for each in script.walk_revisions()}
     assert list(inspect.signature(dg.DagsterInstance.upgrade).parameters) == ["self", "print_fn"]
+
+
+def test_the_resources_of_a_run_are_at_hand_after_its_steps() -> None:
+    """`undoing.py` finds the run as its steps see it there."""
+    from dagster._core.definitions.scoped_resources_builder import ScopedResourcesBuilder
+    from dagster._core.execution.context.system import PlanExecutionContext
+
+    made = ScopedResourcesBuilder({"cloudflow": 1})
+    assert made.resource_instance_dict["cloudflow"] == 1
+    assert isinstance(vars(PlanExecutionContext)["scoped_resources_builder"], property)
