@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 TESTS  ?= tests
+KILLS  ?= 200
 
 # uv is quick; where it cannot reach the package index (a proxy, odd certificates), pip does the same.
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
@@ -14,7 +15,7 @@ UV      = VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --system-
 # the tests start it hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: dev test check format lock bench clean help
+.PHONY: dev test check format lock bench chaos clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +24,7 @@ help:
 	@echo "make check   set everything up; run the linters, the type checker and the import rules"
 	@echo "make format  format the code and fix what can be fixed by itself"
 	@echo "make bench   measure speed and memory beside plain Dagster"
+	@echo "make chaos   kill runs at 200 random moments and compare the cloud (KILLS=20 SEED=7)"
 	@echo "make lock    resolve the dependencies anew and write requirements.lock"
 
 $(VENV)/.installed: requirements.lock pyproject.toml
@@ -59,6 +61,9 @@ lock: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/python -m benchmarks
+
+chaos: $(VENV)/.installed
+	$(BIN)/python -m tests.chaos --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf $(VENV) .venv313 .cloudflow build dist

@@ -18,6 +18,7 @@ import dagster as dg
 
 from cloudflow_dagster.engine import tags
 from cloudflow_dagster.engine.beats import is_silent
+from cloudflow_dagster.engine.ended_well import report_ended_well
 from cloudflow_dagster.engine.this_process import pid_of, process_is_gone
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.runtime.records import worker_in
@@ -66,7 +67,7 @@ def found_dead(project: Project, instance: dg.DagsterInstance, run: dg.DagsterRu
         return False
     if now.status is dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, message=_GONE)
-    else:
+    elif not report_ended_well(instance, now):
         instance.report_run_failed(run, _GONE)
     return True
 

@@ -12,6 +12,7 @@ from dagster._core.storage.local_compute_log_manager import LocalComputeLogManag
 from dagster._serdes import deserialize_value
 
 from cloudflow_dagster.engine import tags
+from cloudflow_dagster.engine.ended_well import report_ended_well
 from cloudflow_dagster.engine.warm.notes import Note, Notes, tail
 
 
@@ -37,7 +38,7 @@ def report_dead(instance: dg.DagsterInstance, run_id: str) -> bool:
             message = _message(note, _last_words(instance, notes, run_id))
             if run.status is dg.DagsterRunStatus.CANCELING:
                 instance.report_run_canceled(run, message)
-            else:
+            elif not report_ended_well(instance, run):
                 instance.add_run_tags(run_id, {tags.WORKER_DIED: "true"})
                 reason = RunFailureReason.UNEXPECTED_TERMINATION
                 instance.report_run_failed(run, message, JobFailureData(None, reason))
