@@ -151,14 +151,14 @@ class Deployment:
 
     def kill_dev(self) -> bool:
         """Kill `cloudflow dev` itself; what it has started ends with it, in order."""
-        if self._dev is None:
+        if self._dev is None or self._dev.poll() is not None:
             return False
-        killed = _kill([self._dev.pid]) > 0
+        self._dev.kill()
         self._dev.wait()
         give_up = time.monotonic() + 60
         while list(self._processes("cloudflow_dagster.engine")) and time.monotonic() < give_up:
             time.sleep(0.1)
-        return killed
+        return True
 
     def kill_everything(self) -> bool:
         """Kill all processes of the project at once."""
