@@ -23,6 +23,7 @@ from cloudflow_dagster.project import Project
 _MARK = "CLOUDFLOW_CHAOS"
 """In the environment of all that may be killed, and of nothing else."""
 _COMMAND = Path(sys.executable).with_name("cloudflow")
+_LIFELINE = [sys.executable, "-m", "cloudflow_dagster.engine.lifeline"]
 _LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
 __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 
@@ -69,7 +70,8 @@ class Deployment:
         logs.mkdir(exist_ok=True)
         with (logs / f"{log}.log").open("ab") as output:
             return subprocess.Popen(
-                [_COMMAND, *arguments],
+                # It ends with this process, even if this one is killed.
+                [*_LIFELINE, str(os.getpid()), _COMMAND, *arguments],
                 cwd=self.project.root,
                 env={**os.environ, **environment},
                 stdin=subprocess.DEVNULL,
