@@ -252,4 +252,7 @@ def _failed(flow: str, summary: Mapping[str, Any]) -> NodeError:
         code,
         f"The run {summary['run_id']} of `{flow}` ended with {summary['status']}.{why}",
         transient=False,
+        # Where all is stopped, the child run can end before the one that waits is told to: what it
+        # has done is gone on with then.
+        unsure=code == "ChildCanceled",
     )

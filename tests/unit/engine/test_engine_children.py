@@ -10,11 +10,12 @@ import dagster as dg
 import pytest
 
 from cloudflow_dagster.engine import tags
-from cloudflow_dagster.engine.children import DagsterChildRuns
+from cloudflow_dagster.engine.children import DagsterChildRuns, _result
 from cloudflow_dagster.engine.in_process import NewRun, create_run
 from cloudflow_dagster.engine.jobs import job_for
 from cloudflow_dagster.engine.run_flow import retry_flow
 from cloudflow_dagster.engine.this_process import this_process
+from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.runtime.run import ChildCall
 from tests.fixtures.calls import Lines
 from tests.unit.engine.conftest import Flows, breaks, value
@@ -209,6 +210,28 @@ def test_a_child_run_that_somebody_does_anew_is_another_one(
     retry_flow(flows.project, flows.plan("double"), begun, whole=True)
 
     assert children.begun(call.token) == begun
+
+
+def test_a_child_run_that_was_canceled_is_gone_on_with(
+    flows: Flows, instance: dg.DagsterInstance, lines: Any
+) -> None:
+    children, parent, call = begin(flows, instance)
+    new = NewRun(config={"params": {"n": 4}}, tags={tags.CALL: call.token})
+    job = job_for(flows.plan("double"), flows.project)
+    instance.report_run_canceled(create_run(instance, job, new))
+    begun = children.begun(call.token)
+    assert begun is not None
+
+    assert children.go_on(call, begun, parent, log=lines) == 8
+    (again, first) = instance.get_runs(dg.RunsFilter(job_name="double"))
+    assert again.parent_run_id == first.run_id == begun
+
+
+def test_a_call_whose_child_run_was_canceled_may_have_done_something() -> None:
+    summary = {"run_id": "r", "status": "canceled", "nodes": {}}
+    with pytest.raises(NodeError) as error:
+        _result("double", summary)
+    assert (error.value.code, error.value.unsure) == ("ChildCanceled", True)
 
 
 def test_a_child_run_that_was_recorded_and_never_began_goes_on(
