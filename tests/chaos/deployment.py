@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cloudflow_dagster.engine.run_resource import worker_of
 from cloudflow_dagster.engine.this_process import pid_of, process_is_gone
 from cloudflow_dagster.project import Project
+from cloudflow_dagster.runtime.records import worker_in
 
 _MARK = "CLOUDFLOW_CHAOS"
 """In the environment of all that may be killed, and of nothing else."""
@@ -133,7 +133,7 @@ class Deployment:
 
     def worker(self, run_id: str) -> int | None:
         """Return the process that executes a run, if it lives."""
-        mark = worker_of(self.project, run_id)
+        mark = worker_in(self.project.records, run_id)
         return None if mark is None or process_is_gone(mark) else pid_of(mark)
 
     def kill_worker(self, run_id: str) -> bool:
