@@ -107,9 +107,12 @@ class _Lexer:
             # Nearly all of an expression is words and operators: those are read in one go.
             step = _STEP.match(self.text, self.at)
             if step is None:
+                before = self.at
                 self._skip_space()
                 if self.at >= len(self.text):
                     raise self._unclosed()
+                if self.at > before:
+                    continue
                 token = self._next()
             elif step.lastgroup == "word":
                 token = _word(step[1], step.start(1))

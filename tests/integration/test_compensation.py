@@ -234,8 +234,8 @@ def test_what_cannot_be_undone_is_listed_and_the_rest_is_undone(
     cloud.refuses = "/undo/b/200"
     told = [MANUAL, result("{{ trigger.payload.compensation.not_undone[0].node }}")]
     programs.write(chain(*told), "handler")
-    programs.write(three(web, on_failure="handler"), "three")
-    said = command("run", "three")
+    programs.write(three(web, on_failure="handler"), "three_undone")
+    said = command("run", "three_undone")
 
     assert said.exit_code == 1
     assert cloud.carried_out == ["/do/a", "/do/b", "/do/c", "/undo/c/200", "/undo/a/200"]
@@ -243,11 +243,11 @@ def test_what_cannot_be_undone_is_listed_and_the_rest_is_undone(
     assert "b: HttpStatus" in said.stdout
     assert "undo it with `generic.http.request` {" in said.stdout
     assert "/undo/b/200" in said.stdout
-    (run,) = programs.runs_of("three")
+    (run,) = programs.runs_of("three_undone")
     assert "b: HttpStatus" in command("runs", "show", run.run_id).stdout
     ends = programs.instance.all_logs(run.run_id, of_type={dg.DagsterEventType.RUN_FAILURE})
     assert [entry.dagster_event.message for entry in ends if entry.dagster_event] == [
-        'Execution of run for "three" failed. '
+        'Execution of run for "three_undone" failed. '
         "Steps failed: ['bad']. Undone: 2 nodes. Not undone: b."
     ]
     as_json = json.loads(command("runs", "show", run.run_id, "--format", "json").stdout)
@@ -277,14 +277,14 @@ def test_a_run_that_is_killed_while_it_is_undone_continues_that_and_nothing_else
 ) -> None:
     cloud, web = site
     cloud.kills_at = "/undo/b/200"
-    programs.write(three(web), "killed")
-    process = cloudflow.start("run", "killed", "--format", "json")
+    programs.write(three(web), "killed_undoing")
+    process = cloudflow.start("run", "killed_undoing", "--format", "json")
     cloud.victim = process.pid
     assert process.wait(120) == -signal.SIGKILL
     for stream in (process.stdout, process.stderr):
         assert stream is not None
         stream.close()
-    (first,) = programs.runs_of("killed")
+    (first,) = programs.runs_of("killed_undoing")
     again = retried(first.run_id)
 
     assert again["status"] == "failure"
@@ -298,7 +298,7 @@ def test_a_run_that_is_killed_while_it_is_undone_continues_that_and_nothing_else
     # Now there is nothing to continue: all of it is done again.
     mended = three(web)
     mended["nodes"][-1] = result("mended", "bad")
-    programs.write(mended, "killed")
+    programs.write(mended, "killed_undoing")
     cloud.asked.clear()
     for run in (again["run_id"], first.run_id):
         assert retried(run)["status"] == "success"
