@@ -39,6 +39,7 @@ class Connections:
         self.path = path
         self._opening = threading.Lock()
         self._engine: Engine | None = None
+        self._end: weakref.finalize[..., Any] | None = None
         self._file: tuple[int, int] | None = None
 
     @contextmanager
@@ -62,9 +63,11 @@ class Connections:
             return engine
         with self._opening:
             if self._engine is None or self._file != _identity(self.path):
-                if self._engine is not None:
-                    self._engine.dispose()
-                self._engine = _engine(self.path)
+                self._dispose()
+                engine = self._engine = _engine(self.path)
+                # A pool that is garbage leaves its connections to the collector, unclosed.
+                self._end = weakref.finalize(self, engine.dispose)
+                self._end.atexit = False
                 with self._engine.connect():
                     self._file = _identity(self.path)
             return self._engine
@@ -72,9 +75,12 @@ class Connections:
     def close(self) -> None:
         """Close the connections that nobody uses; they are opened again when they are needed."""
         with self._opening:
-            if self._engine is not None:
-                self._engine.dispose()
-                self._engine = None
+            self._dispose()
+
+    def _dispose(self) -> None:
+        if self._end is not None:
+            self._end()
+        self._engine = self._end = None
 
     def forked(self) -> None:
         """Make the lock anew in a child: another thread of the parent may have held it."""
