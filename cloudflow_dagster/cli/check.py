@@ -14,8 +14,9 @@ from cloudflow_dagster.cli.surroundings import (
     show,
     show_path,
 )
-from cloudflow_dagster.compiler.pipeline import Compiled, compile_file, compile_project
-from cloudflow_dagster.diagnostics import Severity
+from cloudflow_dagster.compiler.pipeline import compile_file
+from cloudflow_dagster.compiler.side_by_side import Checked, check_project, checked
+from cloudflow_dagster.diagnostics import Diagnostic, Severity
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.providers import catalogue
 
@@ -42,19 +43,21 @@ def command(flows: tuple[str, ...], form: str, *, strict: bool) -> None:
     project = open_project()
     files = flow_files(project, flows)
     with complaints():
-        compiled = _compile(project, files) if flows else compile_project(project, catalogue())
-    found = [d for c in compiled for d in c.diagnostics]
-    _report(compiled, form)
+        each = _check(project, files) if flows else check_project(project, catalogue())
+    found = [d for one in each for d in one.diagnostics]
+    _report(each, found, form)
     failing = [d for d in found if strict or d.severity is Severity.ERROR]
     sys.exit(1 if failing else 0)
 
 
-def _compile(project: Project, files: list[Path]) -> list[Compiled]:
-    return [compile_file(show_path(path), project=project, registry=catalogue()) for path in files]
+def _check(project: Project, files: list[Path]) -> list[Checked]:
+    return [
+        checked(compile_file(show_path(path), project=project, registry=catalogue()))
+        for path in files
+    ]
 
 
-def _report(compiled: list[Compiled], form: str) -> None:
-    found = [d for c in compiled for d in c.diagnostics]
+def _report(each: list[Checked], found: list[Diagnostic], form: str) -> None:
     if form == "json":
         from cloudflow_dagster.diagnostics.render import as_json  # noqa: PLC0415 - one of three
 
@@ -66,12 +69,12 @@ def _report(compiled: list[Compiled], form: str) -> None:
         click.echo(as_sarif(found, all_rules()))
     else:
         if found:
-            show(found[:_MOST_SHOWN], {c.file: c.document.text for c in compiled})
+            show(found[:_MOST_SHOWN], {one.file: one.text for one in each})
         if len(found) > _MOST_SHOWN:
             more = len(found) - _MOST_SHOWN
             click.echo(f"… and {more} more; `--format json` prints all.\n", err=True)
         errors = sum(d.severity is Severity.ERROR for d in found)
-        click.echo(_sentence(len(compiled), errors, len(found) - errors))
+        click.echo(_sentence(len(each), errors, len(found) - errors))
 
 
 def _sentence(flows: int, errors: int, warnings: int) -> str:

@@ -119,11 +119,17 @@ def compile_project(project: Project, registry: Registry | None = None) -> list[
     Whatever one of them is, the others are not harmed.
     """
     with collector_paused():
-        parsed = [parse_file(path, shown_path(path)) for path in flows_in(project.flows)]
-        siblings = Siblings()
-        for one in parsed:
-            siblings.add(one.sibling)
+        parsed, siblings = parse_project(project)
         return [compile_parsed(one, project, registry or catalogue(), siblings) for one in parsed]
+
+
+def parse_project(project: Project) -> tuple[list[Parsed], Siblings]:
+    """Parse all flows of a project; return them, and what each may know of the others."""
+    parsed = [parse_file(path, shown_path(path)) for path in flows_in(project.flows)]
+    siblings = Siblings()
+    for one in parsed:
+        siblings.add(one.sibling)
+    return parsed, siblings
 
 
 @contextmanager
