@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import socket
-import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,8 @@ from cloudflow_dagster.engine.warm.wire import Channel
 _LONGEST = 100
 """Characters of a socket's path that every system takes."""
 _BACKLOG = 128
+_PREFIX = "cloudflow-warm-"
+"""Of the folder of a socket whose own path would be too long."""
 
 
 class Meeting:
@@ -40,6 +41,7 @@ class Meeting:
         self.starting = self._file.with_suffix(".starting")
         self.log = self._file.with_suffix(".log")
         self._held: IO[str] | None = None
+        self._socket: Path | None = None
 
     def host(self) -> socket.socket | None:
         """Listen, until `leave` or the end of the process; None if another one does so already."""
@@ -52,8 +54,8 @@ class Meeting:
             lock.close()
             return None
         self._held = lock
-        path = self._socket_path()
-        path.unlink(missing_ok=True)
+        _remove(self._place())
+        path = self._socket = self._new_place()
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:
@@ -69,34 +71,44 @@ class Meeting:
         if self._held is None:
             return
         self._file.unlink(missing_ok=True)
-        self._socket_path().unlink(missing_ok=True)
+        _remove(self._socket)
         self._held.close()
         self._held = None
 
     def join(self) -> Channel | None:
         """Return a connection to the process that listens, or None if there is none."""
-        try:
-            place = str(json.loads(self._file.read_text("utf-8"))["socket"])
-        except (OSError, ValueError, KeyError, TypeError):
+        place = self._place()
+        if place is None:
             return None
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            client.connect(place)
+            client.connect(str(place))
         except OSError:
             client.close()
             return None
         return Channel(client)
 
-    def _socket_path(self) -> Path:
+    def _place(self) -> Path | None:
+        """Return the socket of who listens, or listened and was killed."""
+        try:
+            return Path(json.loads(self._file.read_text("utf-8"))["socket"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _new_place(self) -> Path:
         own = self._file.with_suffix(".sock").absolute()
         if len(os.fsencode(own)) <= _LONGEST:
+            own.unlink(missing_ok=True)
             return own
-        # Nobody else may be able to put a socket of his own there.
-        folder = Path(tempfile.gettempdir()) / f"cloudflow-{os.getuid()}"
-        with suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        found = folder.lstat()
-        if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
-            raise PermissionError(f"{folder} is not a folder of this user's.")
-        folder.chmod(0o700)
-        return folder / f"{hashlib.sha256(os.fsencode(own)).hexdigest()[:32]}.sock"
+        # A folder of this user alone, so that nobody else can put a socket of his own there.
+        return Path(tempfile.mkdtemp(prefix=_PREFIX)) / own.name
+
+
+def _remove(place: Path | None) -> None:
+    """Remove a socket, and the folder if one was made for it alone."""
+    if place is None:
+        return
+    with suppress(OSError):
+        place.unlink()
+        if place.parent.name.startswith(_PREFIX):
+            place.parent.rmdir()
