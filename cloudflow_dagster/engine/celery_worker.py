@@ -10,6 +10,7 @@ is not there in the next one, and a changed flow is seen. Checked on dagster-cel
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import dagster as dg
@@ -17,8 +18,6 @@ from dagster_celery.launcher import CeleryRunLauncher
 from dagster_celery.tasks import (
     create_execute_job_task,  # pyright: ignore[reportUnknownVariableType] - it says so of its own
 )
-
-# Loaded here once, and not in each run's process.
 
 
 def worker_app() -> Any:
@@ -35,6 +34,8 @@ def worker_app() -> Any:
                 "`dagster.yaml` in the folder that DAGSTER_HOME names."
             )
         made: Any = launcher.celery
+    # Here once, and not in each run's process.
+    import_module("cloudflow_dagster.engine.definitions")
     create_execute_job_task(made)
     made.conf.worker_max_tasks_per_child = 1
     return made

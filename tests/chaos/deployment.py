@@ -11,7 +11,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,23 +26,6 @@ _COMMAND = Path(sys.executable).with_name("cloudflow")
 _LIFELINE = [sys.executable, "-m", "cloudflow_dagster.engine.lifeline"]
 _LAUNCH = """mutation($params: ExecutionParams!) { launchRun(executionParams: $params) {
 __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
-
-
-@contextmanager
-def simulated_cloud() -> Iterator[str]:
-    """Start a simulated cloud in a process of its own; gives its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cloudflow_dagster.simulator", "--with-parent", "--empty"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        yield json.loads(process.stdout.readline())["simulated_aws"]
-    finally:
-        process.terminate()
-        process.wait(20)
-        process.stdout.close()
 
 
 @dataclass

@@ -14,11 +14,12 @@ from cloudflow_dagster.engine.folder import FlowFolder
 from cloudflow_dagster.engine.instance import open_instance
 from cloudflow_dagster.project import find_project
 from tests.chaos import desk, project
-from tests.chaos.deployment import Deployment, simulated_cloud
+from tests.chaos.deployment import Deployment
 from tests.chaos.kills import Kill, drawn
 from tests.chaos.line import Line, StuckError
 from tests.chaos.moments import Moments
 from tests.chaos.truth import Truth, differences
+from tests.fixtures.simulated_cloud import simulated_cloud
 
 _MOST_KILLS = 12
 """Kills of one line."""
@@ -59,7 +60,7 @@ def trial(
         say: Is told each kill.
     """
     chance, report, moments, api = random.Random(seed), Report(), Moments(), desk.Desk()
-    with simulated_cloud() as cloud, desk.serving(cloud, moments, api) as way:
+    with simulated_cloud(empty=True) as cloud, desk.serving(cloud, moments, api) as way:
         project.write(root, way)
         # Its node type is known here too, as to all processes of the project.
         sys.path.insert(0, str(root / "packages"))

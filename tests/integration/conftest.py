@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +10,7 @@ import pytest
 from cloudflow_dagster.engine.instance import open_instance
 from cloudflow_dagster.project import find_project
 from tests.fixtures.programs import CommandLine, Programs
+from tests.fixtures.simulated_cloud import simulated_cloud
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +19,8 @@ def separate_cloud() -> Iterator[str]:
 
     Nothing that another module does to a simulated cloud is seen in it.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cloudflow_dagster.simulator", "--with-parent"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    try:
-        yield json.loads(process.stdout.readline())["simulated_aws"]
-    finally:
-        process.terminate()
-        process.wait(20)
-        process.stdout.close()
+    with simulated_cloud() as address:
+        yield address
 
 
 PROJECT = """\
