@@ -228,6 +228,7 @@ class _Rounds:
         self._pools = pools
         self._processes = processes
         self._retrying: set[str] = set()
+        self._again: dict[str, dg.DagsterEvent] = {}
         self._can_suspend = can_suspend()
         self._news: queue.SimpleQueue[tuple[str, dg.DagsterEvent | _Ended]] = queue.SimpleQueue()
         self._threads = Threads()
@@ -396,9 +397,11 @@ class _Rounds:
     def _take_event(self, event: dg.DagsterEvent) -> None:
         if event.is_hook_event:
             return
-        self._active.handle_event(event)
         if event.is_step_up_for_retry and event.step_key:
-            self._retrying.add(event.step_key)
+            # Not before its thread has ended: the step may start again as soon as the plan knows.
+            self._again[event.step_key] = event
+            return
+        self._active.handle_event(event)
         if event.is_step_failure and event.step_key in self._running:
             marks = self._running[event.step_key].tags or {}
             if tags.GROUP in marks and marks.get(tags.GROUP_STOPS) == "true":
@@ -406,6 +409,10 @@ class _Rounds:
 
     def _take_end(self, key: str, error: BaseException | None) -> None:
         del self._running[key]
+        again = self._again.pop(key, None)
+        if again is not None:
+            self._active.handle_event(again)
+            self._retrying.add(key)
         self._active.verify_complete(self._context, key)
         if error is not None and not (self._reason and isinstance(error, _INTERRUPTS)):
             self._end_early(error)

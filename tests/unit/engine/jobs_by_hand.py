@@ -102,6 +102,18 @@ def retries_run_out() -> None:
     always_again()
 
 
+@dg.op
+def again_at_once(context: dg.OpExecutionContext) -> None:
+    if context.retry_number == 0:
+        raise dg.RetryRequested(max_retries=1)
+    time.sleep(1)
+
+
+@dg.job(executor_def=thread_executor)
+def retried_at_once() -> None:
+    again_at_once()
+
+
 HEARD: list[str] = []
 
 

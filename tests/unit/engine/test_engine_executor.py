@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from cloudflow_dagster.engine import stops
+from cloudflow_dagster.engine import executor, stops
 from cloudflow_dagster.engine.in_process import NewRun, create_run, execute
 from tests.unit.engine import jobs_by_hand
 
@@ -86,6 +86,20 @@ def test_retries_run_out(instance: dg.DagsterInstance) -> None:
 
     assert ends(result) == {"always_again": "failure"}
     assert result.retry_attempts_for_node("always_again") == 2
+
+
+def test_a_step_starts_again_only_when_its_thread_has_ended(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object) -> tuple[dg.DagsterEvent, ...]:
+        time.sleep(0.5)  # longer than a round
+        return ()
+
+    monkeypatch.setattr(executor, "_trigger_hook", slow)
+    result = run(instance, "retried_at_once")
+
+    assert ends(result) == {"again_at_once": "success"}
+    assert result.retry_attempts_for_node("again_at_once") == 1
 
 
 def test_retries_can_be_switched_off(instance: dg.DagsterInstance) -> None:
