@@ -9,11 +9,12 @@ from typing import Any
 
 from cloudflow_dagster.compiler.fitting import Misfit, Problem, find_misfits
 from cloudflow_dagster.compiler.graph import Graph, Vertex
-from cloudflow_dagster.compiler.json_types import types_of, worded
+from cloudflow_dagster.compiler.json_types import type_of, types_of, worded
 from cloudflow_dagster.compiler.knowledge import Knowledge, described
 from cloudflow_dagster.compiler.shapes import Lacking, Shape, can_fit
 from cloudflow_dagster.compiler.texts import Text
 from cloudflow_dagster.diagnostics.model import Location
+from cloudflow_dagster.expressions.syntax import Literal
 
 _Path = tuple[str | int, ...]
 _TEXT = Shape({"type": "string"}, {})
@@ -53,6 +54,12 @@ class Holes:
             if found is None or isinstance(found, Lacking):
                 return None
             shape, what = found, f"`{described(str(name), steps)}` is {worded(found.types)}"
+        elif isinstance(whole.tree, Literal) and whole.tree.value is not None:
+            type_ = type_of(whole.tree.value)
+            shape, what = (
+                Shape({"type": type_}, {}),
+                f"`{whole.source.strip()}` is {worded((type_,))}",
+            )
         else:
             return None
         if can_fit(shape, schema, root):

@@ -36,6 +36,24 @@ def test_config_is_compared_with_the_schema_of_its_node_type_at_any_depth(tmp_pa
     ]
 
 
+@pytest.mark.parametrize(
+    ("expression", "problems"),
+    [
+        ("{{ 'seven' }}", ["CF4021 /nodes/0/config/Size@2 `Size` must be a whole number, but "
+                           "`'seven'` is text."]),
+        ("{{ true }}", ["CF4021 /nodes/0/config/Size@2 `Size` must be a whole number, but "
+                        "`true` is true or false."]),
+        ("{{ 2.0 }}", []),
+        ("{{ 7 }}", []),
+    ],
+)  # fmt: skip
+def test_an_expression_that_is_a_value_is_judged_as_one(
+    tmp_path: Path, expression: str, problems: list[str]
+) -> None:
+    config = {"AvailabilityZone": "eu-central-1a", "Size": expression}
+    assert found(tmp_path, node("volume", "aws.ec2.create_volume", config=config)) == problems
+
+
 def test_a_missing_field_is_placed_at_the_node_if_it_has_no_config(tmp_path: Path) -> None:
     assert found(tmp_path, node("snapshot", "aws.ec2.create_snapshot")) == [
         "CF3003 /nodes/0 `snapshot` (aws.ec2.create_snapshot) needs `VolumeId`."
