@@ -54,8 +54,11 @@ def list_nodes(form: str, provider: str | None, limit: int | None) -> None:
 def search_nodes(words: tuple[str, ...], form: str, provider: str | None, limit: int) -> None:
     """Find node types by words of their names and descriptions, the best first."""
     registry = _registry()
-    chosen = registry.search(" ".join(words), limit=limit, family=provider)
+    found = registry.search(" ".join(words), limit=limit + 1, family=provider)
+    chosen = found[:limit]
     _print(chosen, form)
+    if form == "text" and len(found) > limit:
+        click.echo("There are more: add words, or raise --limit.", err=True)
     if form == "text" and not chosen:
         click.echo("Nothing found. Fewer or more general words may help.", err=True)
 

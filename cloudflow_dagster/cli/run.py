@@ -21,11 +21,13 @@ from cloudflow_dagster.cli.surroundings import (
     show,
     show_path,
 )
+from cloudflow_dagster.cli.waits_surroundings import waits_of, way_out
 from cloudflow_dagster.compiler.pipeline import compile_file
 from cloudflow_dagster.diagnostics import did_you_mean
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.providers import catalogue
+from cloudflow_dagster.runtime.waiting import described
 
 EXIT = {"success": 0, "failure": 1, "canceled": 1, "waiting": 3}
 
@@ -91,7 +93,15 @@ def command(
         click.echo(json.dumps(summary, ensure_ascii=False))
     else:
         progress.end(summary)
+        if summary["status"] == "waiting":
+            _tell_waits(project, str(summary["run_id"]))
     sys.exit(EXIT[summary["status"]])
+
+
+def _tell_waits(project: Project, run_id: str) -> None:
+    waits = waits_of(project)
+    for wait in waits.of_run(run_id) if waits else ():
+        click.echo(f"{described(wait)} {way_out(project, wait)}".rstrip())
 
 
 def _plan(name: str, project: Project) -> Plan:

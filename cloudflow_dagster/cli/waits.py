@@ -8,18 +8,17 @@ from typing import Any
 import click
 
 from cloudflow_dagster.cli.surroundings import COULD_NOT_WORK, open_project
-from cloudflow_dagster.cli.waits_surroundings import waits_of
+from cloudflow_dagster.cli.waits_surroundings import SHORT_ID, waits_of, way_out
 from cloudflow_dagster.runtime.waiting import at, described
 from cloudflow_dagster.runtime.waits import Wait
-
-_SHORT_ID = 8
 
 
 @click.command("waits")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 def command(*, form: str) -> None:
     """List what runs wait for: times, approvals, calls, other runs."""
-    waits = waits_of(open_project(COULD_NOT_WORK))
+    project = open_project(COULD_NOT_WORK)
+    waits = waits_of(project)
     found = waits.all_open() if waits else []
     if form == "json":
         click.echo(json.dumps([_as_object(wait) for wait in found], ensure_ascii=False))
@@ -28,10 +27,9 @@ def command(*, form: str) -> None:
         click.echo("No run waits.")
     for wait in found:
         item = f"[{', '.join(map(str, wait.items))}]" if wait.items else ""
-        answered = f" Answered by {wait.answered_by}." if wait.answered_by else ""
         click.echo(
-            f"{wait.run[:_SHORT_ID]}  {wait.key.node}{item}  since {at(wait.since)}  "
-            f"{described(wait)}{answered}"
+            f"{wait.run[:SHORT_ID]}  {wait.key.node}{item}  since {at(wait.since)}  "
+            f"{described(wait)} {way_out(project, wait)}".rstrip()
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import getpass
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from cloudflow_dagster.project import Project
 from cloudflow_dagster.runtime.database import RecordsError
 from cloudflow_dagster.runtime.waits import Wait, Waits
 
+SHORT_ID = 8
 _COMMANDS: dict[Way, str] = {"approval": "approve", "resume": "resume"}
 
 
@@ -30,6 +32,20 @@ def waits_of(project: Project) -> Waits | None:
         return Waits(path)
     except RecordsError as error:
         give_up(str(error))
+
+
+def way_out(project: Project, wait: Wait) -> str:
+    """Say in a sentence who or what ends a wait: the command, or what was answered."""
+    if wait.answer is None:
+        command = _COMMANDS.get(wait.way)
+        items = "".join(f" --item {item}" for item in wait.items)
+        run = wait.run[:SHORT_ID]
+        return f"`cloudflow {command} {run} {wait.key.node}{items}` answers it." if command else ""
+    answer = json.loads(wait.answer)
+    said = "Answered"
+    if wait.way == "approval":
+        said = "Approved" if answer.get("approved") else "Rejected"
+    return f"{said} by {wait.answered_by}. {_what_comes(project)}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -466,6 +466,15 @@ def test_an_approval_is_given_in_the_terminal_and_the_run_goes_on(dev: Dev) -> N
     run = json.loads(waiting.stdout)["run_id"]
     answer_in_the_terminal(dev, run)
 
+    told = command(dev.root, "run", "asks")
+    assert told.returncode == 3, told.stderr
+    run = told.stdout.rsplit("Run ", 1)[1].split(":")[0]
+    line = f"Waits for the approval of ada. Really? `cloudflow approve {run[:8]} ask` answers it.\n"
+    assert told.stdout.endswith(line)
+    assert line in command(dev.root, "waits").stdout
+    command(dev.root, "approve", run, "--by", "ada")
+    assert dev.end_of(run)["status"] == "SUCCESS"
+
 
 def test_a_run_launched_in_the_ui_is_suspended_while_it_waits(dev: Dev) -> None:
     dev.add(

@@ -174,6 +174,11 @@ def test_nodes_search_finds_and_limits() -> None:
     assert {"id", "label", "provider", "category", "kind"} <= rows[0].keys()
 
 
+def test_nodes_search_says_whether_there_are_more() -> None:
+    assert "raise --limit" in run("nodes", "search", "create", "snapshot", "--limit", "3").stderr
+    assert run("nodes", "search", "logic.wait", "--provider", "logic").stderr == ""
+
+
 def test_nodes_list_of_one_provider() -> None:
     ids = run("nodes", "list", "--provider", "logic").stdout.split()
     assert ids == sorted(["logic.if", "logic.loop", "logic.switch", "logic.wait"])
