@@ -7,6 +7,7 @@ import queue
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 Work = Callable[[], None]
@@ -63,30 +64,29 @@ class Threads:
             self._idle = 0
 
 
-_busy: set[int] = set()
-"""The threads in which steps are executed now."""
+_own: ContextVar[object] = ContextVar("cloudflow_step_of_log")
+"""Of which step's execution this is a part; not set where it is of none."""
 
 
 @contextmanager
 def own_log(log: logging.Logger) -> Generator[None]:
-    """Keep the log of the step in this thread from what others log in their threads.
+    """Keep the log of the step in this context from what others log in theirs.
 
     Dagster lets each running step hear Python's loggers (`get_dagster_logger`, and those that the
     instance names). With steps side by side each of them would hear all. What comes from a
-    thread that a step started itself cannot be told apart: all that run hear it.
+    thread that a step started itself cannot be told apart, unless it took the context along (as
+    coroutines do): all that run hear it.
     """
-    mine = threading.get_ident()
+    mine = object()
 
     def only_mine(accepts: Accepts) -> Accepts:
-        return lambda record: (
-            (record.thread == mine or record.thread not in _busy) and accepts(record)
-        )
+        return lambda record: _own.get(mine) is mine and accepts(record)
 
-    _busy.add(mine)
+    token = _own.set(mine)
     for handler in log.handlers:
         # Dagster's handler has a `filter` of its own and asks none that are added to it.
         vars(handler)["filter"] = only_mine(handler.filter)
     try:
         yield
     finally:
-        _busy.discard(mine)
+        _own.reset(token)

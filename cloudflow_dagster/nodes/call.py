@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.waits import Wait
+
+T = TypeVar("T")
 
 
 class CallLog(Protocol):
@@ -116,6 +118,18 @@ class Call(Protocol):
 
     def remaining(self, at_most: float) -> float:
         """Return the seconds until the deadline, at most so many, and at least 0.
+
+        Raises:
+            Canceled: The run was told to stop.
+            NodeError: The attempt's deadline passed (`Timeout`).
+        """
+        ...
+
+    def complete(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the process's one event loop and return its result.
+
+        A handler that is an `async def` is run like this by itself. It is canceled at the deadline
+        and when the run is told to stop, and has a moment to clean up then.
 
         Raises:
             Canceled: The run was told to stop.

@@ -130,10 +130,13 @@ class Signature:
         }
 
     def handler(self) -> Handler:
-        """Return the function as a node type's handler."""
+        """Return the function as a node type's handler; an `async def` is run to its end."""
+        asynchronous = inspect.iscoroutinefunction(self.function)
 
         def handle(call: Call, config: dict[str, Any]) -> Json | Chosen:
             result = self.function(call, **self.arguments(config))
+            if asynchronous:
+                result = call.complete(result)
             return result if isinstance(result, Chosen) else self._as_json(result)
 
         return handle

@@ -7,11 +7,11 @@ import hashlib
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import CallLog
@@ -20,6 +20,7 @@ from cloudflow_dagster.nodes.spec import Behaviour, Chosen
 from cloudflow_dagster.nodes.waits import Wait
 from cloudflow_dagster.plan import Step
 from cloudflow_dagster.runtime.bind import Binding, fresh
+from cloudflow_dagster.runtime.coroutines import complete
 from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.incoming import Incoming
 from cloudflow_dagster.runtime.once import Once, Progress, progress_of
@@ -35,6 +36,8 @@ GRACE = 0.5
 STOP_GRACE = 5.0
 """Seconds that a handler has to end after the run was told to stop."""
 _LOOK = 0.1
+
+T = TypeVar("T")
 
 
 class RedactedLog:
@@ -182,6 +185,17 @@ class StepCall:
         if left <= 0:
             raise out_of_time(self._step)
         return min(left, at_most)
+
+    def complete(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the process's one event loop and return its result."""
+        return complete(coroutine, self._unwanted, STOP_GRACE)
+
+    def _unwanted(self) -> Exception | None:
+        try:
+            self.remaining(0)
+        except (Canceled, NodeError) as reason:
+            return reason
+        return None
 
     def run_flow(self, flow: str, params: Json, max_depth: int | None) -> Json:
         """Run another flow as a child run and return its result."""

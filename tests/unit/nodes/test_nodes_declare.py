@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NotRequired
 
 import pytest
@@ -20,6 +22,7 @@ from cloudflow_dagster.nodes.declare import (
 from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.fields import MULTILINE, Condition, LiteralText, Multiline
 from cloudflow_dagster.nodes.spec import Carries, Chosen, Kind, NodeType, Port
+from tests.fixtures.calls import WorkingCall
 
 if TYPE_CHECKING:
     from cloudflow_dagster.nodes.call import Call
@@ -160,6 +163,20 @@ def test_the_result_becomes_json() -> None:
         "text": "kind x True None",
         "when": "2026-01-02T00:00:00Z",
     }
+
+
+def test_an_async_function_is_run_to_its_end(tmp_path: Path) -> None:
+    @action("test.later", label="Later", icon="clock", category="test")
+    async def later(call: Call, *, name: str) -> Greeting:
+        """Greets later."""
+        await asyncio.sleep(0)
+        return {"text": f"{call.node} {name}", "when": datetime(2026, 1, 1, tzinfo=UTC)}
+
+    declared = node_type(later)
+    assert {"text", "when"} <= {port.name for port in declared.outputs}
+    assert declared.handler is not None
+    given = declared.handler(WorkingCall(tmp_path), {"name": "x"})
+    assert given == {"text": "work x", "when": "2026-01-01T00:00:00Z"}
 
 
 def test_null_is_not_the_same_as_nothing() -> None:
