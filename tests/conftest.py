@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from typing import Any
 
 from hypothesis import settings
 
@@ -10,3 +12,18 @@ from hypothesis import settings
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+def _keep_away_from_databases(event: str, args: tuple[Any, ...]) -> None:
+    """Forbid to read a database's file beside SQLite: it could be corrupted.
+
+    `fixtures/beside_sqlite.py` says why, and reads them.
+    """
+    if event != "open" or not isinstance(args[0], str | bytes | os.PathLike):
+        return
+    name = os.fsdecode(args[0])
+    if name.endswith((".sqlite", ".db", "-wal", "-shm")) and "w" not in (args[1] or ""):
+        raise RuntimeError(f"{name} is opened beside SQLite, which may lose its locks on it.")
+
+
+sys.addaudithook(_keep_away_from_databases)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.beside_sqlite import contents
 from tests.fixtures.programs import (
     MANUAL,
     Ended,
@@ -277,7 +278,7 @@ def seen_anywhere(programs: Programs, ended: Ended) -> list[str]:
         if TOKEN in text
     ]
     files = [f for f in programs.project.state.rglob("*") if f.is_file()]
-    return places + [str(f) for f in files if TOKEN.encode() in f.read_bytes()]
+    return places + [str(f) for f in files if TOKEN.encode() in contents(f)]
 
 
 def test_a_secret_is_fetched_at_run_time_and_is_never_seen(programs: Programs) -> None:

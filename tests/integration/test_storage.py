@@ -17,6 +17,7 @@ from cloudflow_dagster.engine import storage
 from cloudflow_dagster.engine.instance import open_instance
 from cloudflow_dagster.engine.storage import StorageError, storage_explained, try_out
 from cloudflow_dagster.project import Project, find_project
+from tests.fixtures.beside_sqlite import copy_folder
 from tests.fixtures.programs import MANUAL, CommandLine, Programs, chain, result
 
 pytestmark = pytest.mark.integration
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.integration
 def project(programs: Programs, tmp_path: Path) -> Project:
     """A project with an instance that has been used: a copy, because it will be damaged."""
     programs.write(chain(MANUAL, result("done")), "mine")
-    shutil.copytree(programs.project.root, tmp_path / "copy")
+    copy_folder(programs.project.root, tmp_path / "copy")
     return find_project(tmp_path / "copy")
 
 

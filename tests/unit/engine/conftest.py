@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from cloudflow_dagster.engine.instance import dagster_home, open_instance
 from cloudflow_dagster.engine.run_flow import run_flow
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project, find_project
+from tests.fixtures.beside_sqlite import copy_folder
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +31,7 @@ def fresh_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(tmp_path: Path, fresh_state: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     root = tmp_path / "project"
     (root / "flows").mkdir(parents=True)
-    shutil.copytree(fresh_state, root / ".cloudflow")
+    copy_folder(fresh_state, root / ".cloudflow")
     monkeypatch.chdir(root)
     return find_project(root)
 

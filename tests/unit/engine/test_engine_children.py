@@ -76,7 +76,7 @@ def test_a_called_flow_that_fails_fails_the_call(flows: Flows) -> None:
 
 def test_params_that_do_not_fit_the_called_flow_fail_the_call(flows: Flows) -> None:
     double(flows)
-    flows.write("f", [MANUAL, call("double", params={"n": "{{ 'x' }}"})], ["start > call"])
+    flows.write("f", [MANUAL, call("double", params={"n": "{{ 'x' & '' }}"})], ["start > call"])
     error = flows.run("f")["nodes"]["call"]["error"]
 
     assert error["code"] == "InvalidParams"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import dagster as dg
@@ -22,6 +21,7 @@ from cloudflow_dagster.engine.definitions import (
 from cloudflow_dagster.engine.folder import FlowFolder, UnknownFlowError
 from cloudflow_dagster.engine.instance import dagster_home
 from cloudflow_dagster.project import Project, find_project
+from tests.fixtures.beside_sqlite import copy_folder
 from tests.unit.engine.conftest import Flows, value
 
 MANUAL = {"id": "start", "type": "trigger.manual"}
@@ -227,7 +227,7 @@ def test_a_change_of_the_same_size_within_a_tick_of_the_clock_is_seen(flows: Flo
 
 def test_the_instance_is_set_up_once_and_then_the_users(tmp_path: Path, fresh_state: Path) -> None:
     project: Project = find_project(tmp_path)
-    shutil.copytree(fresh_state, project.state)
+    copy_folder(fresh_state, project.state)
     settings = dagster_home(project) / "dagster.yaml"
     assert "telemetry:\n  enabled: false" in settings.read_text()
     settings.write_text("telemetry: {enabled: false}\n")

@@ -20,6 +20,7 @@ from cloudflow_dagster.engine.retention_sensor import EVERY, retention_sensor
 from cloudflow_dagster.engine.run_removal import RunRemoval
 from cloudflow_dagster.project import Project, find_project
 from cloudflow_dagster.runtime.remembered import Remembered
+from tests.fixtures.beside_sqlite import contents
 from tests.unit.engine.conftest import Flows, breaks, value
 
 MANUAL = {"id": "start", "type": "trigger.manual"}
@@ -227,7 +228,7 @@ def in_all_files(folder: Path, text: str) -> list[str]:
     return [
         str(path.relative_to(folder))
         for path in folder.rglob("*")
-        if path.is_file() and (text.encode() in path.read_bytes() or text in path.name)
+        if path.is_file() and (text.encode() in contents(path) or text in path.name)
     ]
 
 

@@ -97,7 +97,7 @@ def test_the_step_of_an_item_shows_what_its_nodes_got_and_gave(
 def test_an_item_that_failed_shows_which_node_and_why(
     flows: Flows, instance: dg.DagsterInstance
 ) -> None:
-    flows.write("f", [MANUAL, loop(), breaks("first"), value("second", 1)], EDGES)
+    flows.write("f", [MANUAL, loop(concurrency=1), breaks("first"), value("second", 1)], EDGES)
     shown = told(instance, flows.run("f")["run_id"])
     nodes = shown["each__item[0]"]["item 0"]["nodes"]
     assert nodes["first"]["status"] == "failure"

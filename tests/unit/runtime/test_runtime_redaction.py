@@ -14,6 +14,7 @@ import pytest
 
 from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.runtime.redaction import MARK, Redactor
+from tests.fixtures.beside_sqlite import contents_of_all
 
 CANARY = "k4n/ar+y \"v3rt\\&<geheim>é'"
 
@@ -139,7 +140,7 @@ class TestRuns:
 
     def search(self, folder: Path, played: Any) -> None:
         pieces = [form.strip('"') for name, form in FORMS.items() if "with" not in name]
-        stored = b"".join(p.read_bytes() for p in folder.rglob("records.sqlite*"))
+        stored = contents_of_all(folder, "records.sqlite*")
         seen = (
             played.log.text
             + json.dumps(played.summary)

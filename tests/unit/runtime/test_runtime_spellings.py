@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from cloudflow_dagster.runtime.redaction import MARK, Redactor
+from tests.fixtures.beside_sqlite import contents_of_all
 from tests.fixtures.canaries import Canary, Search, hatch
 from tests.fixtures.echoes import TEXTS
 
@@ -160,5 +161,5 @@ class TestWhatExpressionsMakeOfSecrets:
             "list": [MARK, MARK],
             "word": "with a name",
         }
-        stored = b"".join(path.read_bytes() for path in stage.folder.rglob("records.sqlite*"))
+        stored = contents_of_all(stage.folder, "records.sqlite*")
         assert b"Horse" not in stored
