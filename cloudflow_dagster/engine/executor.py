@@ -22,7 +22,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import dagster as dg
 from dagster._core.events import EngineEventData
@@ -50,6 +49,7 @@ from cloudflow_dagster.engine.captured_output import CapturedOutput
 from cloudflow_dagster.engine.concurrency import wait_for_place
 from cloudflow_dagster.engine.execution import RunSuspended, can_suspend
 from cloudflow_dagster.engine.light import make_light
+from cloudflow_dagster.engine.limits import CONFIG, Limits
 from cloudflow_dagster.engine.own_process import OwnProcesses, wants_a_process
 from cloudflow_dagster.engine.threads import Threads, own_log
 from cloudflow_dagster.engine.undoing import Undoing
@@ -66,43 +66,12 @@ class RunTimeout(Exception):  # noqa: N818 - what people read in the run's page 
     """The run took longer than it may."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How far an executor may go.
-
-    Attributes:
-        max_concurrent: Steps at the same time.
-        timeout: Seconds that the run may take, or None.
-        grace: Seconds that running steps have to end after the run was told to stop.
-    """
-
-    max_concurrent: int
-    timeout: float | None
-    grace: float
-
-
-@dg.executor(
-    name="threads",
-    config_schema={
-        "max_concurrent": dg.Field(
-            int, default_value=100, description="Steps that run at the same time."
-        ),
-        "timeout": dg.Field(
-            dg.Noneable(float), default_value=None, description="Seconds that the run may take."
-        ),
-        "grace": dg.Field(
-            float,
-            default_value=10.0,
-            description="Seconds that running steps have to end when the run is told to stop.",
-        ),
-        "retries": dg.Field(bool, default_value=True, description="Whether steps are retried."),
-    },
-)
+@dg.executor(name="threads", config_schema=CONFIG)
 def thread_executor(init: dg.InitExecutorContext) -> dg.Executor:
     """Run steps side by side in threads of one process."""
     config = init.executor_config
-    limits = Limits(config["max_concurrent"], config["timeout"], config["grace"])  # type: ignore[arg-type] - checked by the schema above
-    return ThreadExecutor(limits, RetryMode.ENABLED if config["retries"] else RetryMode.DISABLED)
+    retries = RetryMode.ENABLED if config["retries"] else RetryMode.DISABLED
+    return ThreadExecutor(Limits.from_config(config), retries)
 
 
 class ThreadExecutor(dg.Executor):
@@ -180,7 +149,7 @@ class ThreadExecutor(dg.Executor):
             execution_plan.start(
                 retry_mode=job_context.retry_mode,
                 max_concurrent=self._limits.max_concurrent,
-                tag_concurrency_limits=_group_limits(execution_plan),
+                tag_concurrency_limits=self._limits.tag_limits(execution_plan),
                 instance_concurrency_context=pools,
                 step_dependency_config=job_context.step_dependency_config,
             ) as active,
@@ -189,16 +158,6 @@ class ThreadExecutor(dg.Executor):
             yield from captured.events
             steps = _Rounds(job_context, active, self._limits, pools, processes).run()
             yield from self._undoing.after(job_context, steps)
-
-
-def _group_limits(plan: ExecutionPlan) -> list[dict[str, Any]]:
-    """Read the limits of groups of steps from the steps' tags."""
-    limits: dict[str, int] = {}
-    for step in plan.steps:
-        marks = step.tags or {}
-        if tags.GROUP in marks and tags.GROUP_LIMIT in marks:
-            limits[marks[tags.GROUP]] = int(marks[tags.GROUP_LIMIT])
-    return [{"key": tags.GROUP, "value": group, "limit": n} for group, n in limits.items()]
 
 
 @dataclass(frozen=True, slots=True)

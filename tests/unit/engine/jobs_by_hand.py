@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import dagster as dg
@@ -176,6 +177,30 @@ def work_until_two(n: int) -> int:
 @dg.job(executor_def=thread_executor)
 def mapped_stops() -> None:
     total(numbers().map(work_until_two).collect())
+
+
+@dg.op
+def counted(context: dg.OpExecutionContext) -> None:
+    """Note how many steps of each database, and of all, run at the same time."""
+    key = context.op.tags["database"]
+    with _busy_lock:
+        USED[key] += 1
+        for name, now in ((key, USED[key]), ("all", USED.total())):
+            MOST_USED[name] = max(MOST_USED[name], now)
+    time.sleep(0.3)
+    with _busy_lock:
+        USED[key] -= 1
+
+
+USED: Counter[str] = Counter()
+MOST_USED: Counter[str] = Counter()
+
+
+@dg.job(executor_def=thread_executor)
+def tagged() -> None:
+    for database in ("here", "there"):
+        for n in range(3):
+            counted.alias(f"{database}_{n}").tag({"database": database})()
 
 
 STARTED = threading.Event()

@@ -47,6 +47,14 @@ def test_executor_the_state_machine_of_a_plan() -> None:
         assert call in source, call
 
 
+def test_executor_limits_by_tags_are_written_as_dagsters_own() -> None:
+    from dagster._core.execution.tags import get_tag_concurrency_limits_config
+
+    ours = get_tag_concurrency_limits_config().config_type.key
+    theirs: Any = dg.multiprocess_executor.config_schema.as_field().config_type
+    assert theirs.fields["tag_concurrency_limits"].config_type.key == ours
+
+
 def test_a_step_in_a_process_of_its_own() -> None:
     from dagster._core.executor.base import Executor
     from dagster._core.executor.child_process_executor import ChildProcessCrashException

@@ -129,6 +129,41 @@ def test_mapped_steps_run_within_the_limit_of_their_group(instance: dg.DagsterIn
     assert max(jobs_by_hand.MOST) == 2
 
 
+@pytest.mark.parametrize(
+    ("limit", "most"),
+    [
+        ({"key": "database", "limit": 2}, {"all": 2}),
+        ({"key": "database", "value": "here", "limit": 1}, {"here": 1, "there": 3, "all": 4}),
+        (
+            {"key": "database", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
+            {"here": 1, "there": 1, "all": 2},
+        ),
+    ],
+)
+def test_steps_run_within_the_limits_of_their_tags(
+    instance: dg.DagsterInstance, limit: dict[str, object], most: dict[str, int]
+) -> None:
+    jobs_by_hand.MOST_USED.clear()
+    config: dict[str, object] = {"execution": {"config": {"tag_concurrency_limits": [limit]}}}
+
+    assert run(instance, "tagged", config).success
+    # No more than those; how many of them really met is a matter of the machine.
+    for name, n in most.items():
+        assert jobs_by_hand.MOST_USED[name] <= n, jobs_by_hand.MOST_USED
+
+
+def test_limits_of_tags_and_of_groups_hold_together(instance: dg.DagsterInstance) -> None:
+    jobs_by_hand.MOST.clear()
+    other = {"key": "database", "limit": 1}
+    config: dict[str, object] = {
+        "ops": {"numbers": {"config": {"count": 7}}},
+        "execution": {"config": {"tag_concurrency_limits": [other]}},
+    }
+
+    assert run(instance, "mapped", config).success
+    assert max(jobs_by_hand.MOST) == 2
+
+
 def test_an_empty_map_still_collects(instance: dg.DagsterInstance) -> None:
     result = run(instance, "mapped", {"ops": {"numbers": {"config": {"count": 0}}}})
 
