@@ -63,6 +63,37 @@ def test_nodes_that_succeeded_are_not_run_again_and_the_rest_sees_what_they_gave
     assert second.statuses == dict.fromkeys(["start", "one", "two", "end"], "success")
 
 
+def test_selected_nodes_are_run_again_and_see_what_the_others_gave(
+    programs: Programs, site: Site, web: Web
+) -> None:
+    seen = {"one": "{{ nodes.one.body }}", "two": "{{ nodes.two.body }}"}
+    nodes = [MANUAL, get("one", web.url("/one")), get("two", web.url("/two")), result(seen)]
+    path = programs.write(flow(nodes, ["start > one", "one > two", "two > end"]))
+    first = programs.run(path, way="dagster")
+    assert first.status == "success"
+    second = programs.again(path, first, ["two*"])
+
+    assert second.status == "success"
+    assert second.result == {"one": "/one 1", "two": "/two 2"}
+    assert site.counted == {"/one": 1, "/two": 2}
+    assert second.ran == {"two", "end"}
+    assert second.run.parent_run_id == first.id
+    # One more time, from a run that itself executed some of it only.
+    third = programs.again(path, second, ["end"])
+    assert third.result == {"one": "/one 1", "two": "/two 2"}
+    assert third.ran == {"end"}
+
+
+def test_a_selected_part_of_a_flow_runs_alone(programs: Programs, site: Site, web: Web) -> None:
+    nodes = [MANUAL, get("one", web.url("/one")), get("two", web.url("/two"))]
+    path = programs.write(flow(nodes, ["start > one", "one > two"]))
+    part = programs.launch(path, {}, ["*one"])
+
+    assert part.status == "success"
+    assert part.ran == {"start", "one"}
+    assert site.counted == {"/one": 1}
+
+
 def test_a_run_of_the_command_line_is_started_again_in_the_same_way(
     programs: Programs, site: Site, web: Web
 ) -> None:

@@ -167,6 +167,40 @@ def mapped() -> None:
     total(numbers().map(work).collect())
 
 
+RAN: list[str] = []
+
+
+@dg.op
+def first() -> int:
+    RAN.append("first")
+    return 20
+
+
+@dg.op
+def second(n: int) -> int:
+    RAN.append(f"second of {n}")
+    return n + 1
+
+
+@dg.op
+def third(n: int) -> int:
+    RAN.append(f"third of {n}")
+    return n * 2
+
+
+@dg.op
+def aside(n: int) -> int:
+    RAN.append(f"aside of {n}")
+    return -n
+
+
+@dg.job(executor_def=thread_executor)
+def values() -> None:
+    n = first()
+    third(second(n))
+    aside(n)
+
+
 @dg.op(tags={tags.GROUP: "numbers", tags.GROUP_LIMIT: "1", tags.GROUP_STOPS: "true"})
 def work_until_two(n: int) -> int:
     if n == 2:

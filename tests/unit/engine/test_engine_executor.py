@@ -196,6 +196,45 @@ def test_execution_from_failure_runs_what_failed_again(instance: dg.DagsterInsta
     assert ends(second) == {"work_until_two[2]": "failure"}
 
 
+def test_only_selected_ops_run(instance: dg.DagsterInstance) -> None:
+    jobs_by_hand.RAN.clear()
+    result = run(instance, "values", op_selection=["*second"])
+
+    assert ends(result) == {"first": "success", "second": "success"}
+    assert jobs_by_hand.RAN == ["first", "second of 20"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "ran"),
+    [
+        (["second*"], ["second of 20", "third of 21"]),
+        (["aside", "third"], ["aside of 20", "third of 21"]),
+    ],
+)
+def test_selected_steps_run_again_on_what_the_others_gave_before(
+    instance: dg.DagsterInstance, selection: list[str], ran: list[str]
+) -> None:
+    parent = run(instance, "values")
+    jobs_by_hand.RAN.clear()
+    again = dg.ReexecutionOptions(parent.run_id, step_selection=selection)
+    result = run(instance, "values", reexecution_options=again)
+
+    assert result.success
+    assert sorted(jobs_by_hand.RAN) == ran
+    assert set(ends(result)) == {said.split()[0] for said in ran}
+
+
+def test_a_selected_item_of_a_map_runs_again(instance: dg.DagsterInstance) -> None:
+    config: dict[str, object] = {"ops": {"numbers": {"config": {"count": 3}}}}
+    parent = run(instance, "mapped", config)
+    again = dg.ReexecutionOptions(parent.run_id, step_selection=["work[2]", "total"])
+    result = run(instance, "mapped", config, reexecution_options=again)
+
+    assert ends(result) == {"work[2]": "success", "total": "success"}
+    said = [entry.user_message for entry in instance.all_logs(result.run_id)]
+    assert "total 5" in said
+
+
 def test_a_run_is_stopped_by_a_signal(instance: dg.DagsterInstance) -> None:
     jobs_by_hand.STARTED.clear()
 
