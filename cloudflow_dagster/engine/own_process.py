@@ -57,6 +57,9 @@ class OwnProcesses:
     ) -> Iterator[dg.DagsterEvent]:
         """Execute one step with its hooks, and yield its events.
 
+        A process that dies, or in which the job or a resource of the step cannot be had, fails the
+        step, or it is retried as its policy says.
+
         Args:
             context: Of the step.
             known: What has become of the steps so far.
@@ -75,6 +78,7 @@ class OwnProcesses:
         processes: dict[str, Any] = {}
         start = multiprocessing.get_context(_START)
         told = start.Event()
+        ended = False
         try:
             for event in execute_step_out_of_process(
                 start,
@@ -91,10 +95,31 @@ class OwnProcesses:
                 if self.stop.is_set() and not told.is_set():
                     told.set()
                 # Nothing has happened for a moment: the time to look whether to stop.
-                if event is not None:
-                    yield event
+                if event is None:
+                    continue
+                yield event
+                ended |= (
+                    event.is_step_failure or event.is_step_success or event.is_step_up_for_retry
+                )
+                error = _of_resources(event)
+                if error is not None:
+                    ended = True
+                    yield self._failed(context, known, error)
         except ChildProcessCrashException as crash:
             yield from self._crashed(context, known, crash)
+        else:
+            for error in errors.values():
+                # What interrupted the step is in its own failure already.
+                if not ended:
+                    yield self._failed(context, known, error)
+
+    def _failed(
+        self,
+        context: StepExecutionContext,
+        known: KnownExecutionState,
+        error: SerializableErrorInfo,
+    ) -> dg.DagsterEvent:
+        return self.executor.log_failure_or_retry_event_after_error(context, error, known)
 
     def _crashed(
         self,
@@ -108,7 +133,14 @@ class OwnProcesses:
             f"The process of the step died ({_how(cast('Any', crash).exit_code)}).",
             EngineEventData.engine_error(info),
         )
-        yield self.executor.log_failure_or_retry_event_after_error(context, info, known)
+        yield self._failed(context, known, info)
+
+
+def _of_resources(event: dg.DagsterEvent) -> SerializableErrorInfo | None:
+    """Return why the resources of a step could not be made in its process, if that is the news."""
+    if event.event_type is not dg.DagsterEventType.RESOURCE_INIT_FAILURE:
+        return None
+    return event.engine_event_data.error
 
 
 def _how(status: int | None) -> str:

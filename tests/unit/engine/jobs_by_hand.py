@@ -1,5 +1,6 @@
 """Jobs written by hand, without a flow, for the tests of the executor."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -13,6 +14,8 @@ from cloudflow_dagster.engine import stops, tags
 from cloudflow_dagster.engine.executor import thread_executor
 
 MEETING = threading.Barrier(3)
+RAN: list[str] = []
+"""What was executed, for ops that note it."""
 
 
 def _optional(*names: str) -> dict[str, dg.Out]:
@@ -75,6 +78,22 @@ def joins() -> None:
     go_on.alias("one_failed")([taken, failed])
 
 
+@dg.op(out={"value": dg.Out(int, is_required=False)}, config_schema={"gives": bool})
+def may_give(context: dg.OpExecutionContext) -> object:
+    if context.op_config["gives"]:
+        yield dg.Output(int(context.op.name[-1]), "value")
+
+
+@dg.op
+def gather(values: list[int]) -> None:
+    RAN.append(f"gathered {values}")
+
+
+@dg.job(executor_def=thread_executor)
+def fan_in() -> None:
+    gather([may_give.alias(f"give_{n}")() for n in range(3)])
+
+
 @dg.op(config_schema={"folder": str})
 def flaky(context: dg.OpExecutionContext) -> None:
     if context.retry_number < 2:
@@ -91,6 +110,27 @@ def steady(context: dg.OpExecutionContext) -> None:
 def retries() -> None:
     flaky()
     steady()
+
+
+ATTEMPTS: list[float] = []
+
+
+@dg.op(retry_policy=dg.RetryPolicy(max_retries=2, delay=0.2, backoff=dg.Backoff.EXPONENTIAL))
+def needs_three_attempts() -> str:
+    ATTEMPTS.append(time.monotonic())
+    if len(ATTEMPTS) < 3:
+        raise ValueError("not yet")
+    return "at last"
+
+
+@dg.op
+def note(given: str) -> None:
+    RAN.append(given)
+
+
+@dg.job(executor_def=thread_executor)
+def backs_off() -> None:
+    note(needs_three_attempts())
 
 
 @dg.op
@@ -165,9 +205,6 @@ def total(context: dg.OpExecutionContext, values: list[int]) -> None:
 @dg.job(executor_def=thread_executor)
 def mapped() -> None:
     total(numbers().map(work).collect())
-
-
-RAN: list[str] = []
 
 
 @dg.op
@@ -306,6 +343,69 @@ def needs_door() -> None: ...
 @dg.job(executor_def=thread_executor, resource_defs={"door": broken_resource})
 def resource_fails() -> None:
     needs_door()
+
+
+@dg.resource
+def door(_: dg.InitResourceContext) -> object:
+    RAN.append("door opened")
+    try:
+        yield "door"
+    finally:
+        RAN.append("door closed")
+
+
+@dg.op(required_resource_keys={"door"}, ins={"after": dg.In(dg.Nothing)})
+def go_through(context: dg.OpExecutionContext) -> None:
+    RAN.append(f"went through the {context.resources.door}")
+
+
+@dg.op(required_resource_keys={"door"}, config_schema={"how": str})
+def open_door(context: dg.OpExecutionContext) -> None:
+    RAN.append("went through the door")
+    if context.op_config["how"] == "fails":
+        raise ValueError("on purpose")
+    if context.op_config["how"] in {"stopped", "late"}:
+        STARTED.set()
+        stops.stop_event(context.run_id).wait(30)
+        raise dg.DagsterExecutionInterruptedError
+
+
+@dg.job(executor_def=thread_executor, resource_defs={"door": door})
+def doors() -> None:
+    opened = open_door()
+    go_through.alias("a")(opened)
+    go_through.alias("b")(opened)
+
+
+@dg.op(tags={"cloudflow/process": "own"}, required_resource_keys={"here_alone"})
+def needs_it_there() -> None: ...
+
+
+@dg.resource
+def here_alone(_: dg.InitResourceContext) -> None:
+    if multiprocessing.parent_process() is not None:
+        raise ValueError("not in a process of its own")
+
+
+@dg.job(executor_def=thread_executor, resource_defs={"here_alone": here_alone})
+def resource_fails_apart() -> None:
+    needs_it_there()
+
+
+@dg.op(tags={"cloudflow/process": "own"})
+def never_loaded() -> None: ...
+
+
+def loads_here_alone() -> dg.JobDefinition:
+    """Return a job; called by Dagster in each process that loads it."""
+    if multiprocessing.parent_process() is not None:
+        raise ValueError("this job cannot be loaded there")
+
+    @dg.job(executor_def=thread_executor)
+    def one_never_loaded() -> None:
+        never_loaded()
+
+    return one_never_loaded
 
 
 @dg.op

@@ -69,6 +69,22 @@ def test_a_join_runs_if_any_input_delivers_and_none_failed(instance: dg.DagsterI
     }
 
 
+@pytest.mark.parametrize(
+    ("giving", "ran"),
+    [([0, 1, 2], ["gathered [0, 1, 2]"]), ([0, 2], ["gathered [0, 2]"]), ([], [])],
+)
+def test_a_join_of_values_gets_those_that_were_delivered(
+    instance: dg.DagsterInstance, giving: list[int], ran: list[str]
+) -> None:
+    jobs_by_hand.RAN.clear()
+    ops = {f"give_{n}": {"config": {"gives": n in giving}} for n in range(3)}
+    result = run(instance, "fan_in", {"ops": ops})
+
+    assert result.success
+    assert ran == jobs_by_hand.RAN
+    assert ends(result)["gather"] == ("success" if ran else "skipped")
+
+
 def test_a_step_waits_for_its_retry_while_others_run(
     instance: dg.DagsterInstance, tmp_path: Path
 ) -> None:
@@ -79,6 +95,24 @@ def test_a_step_waits_for_its_retry_while_others_run(
     assert result.retry_attempts_for_node("flaky") == 2
     written = {n: float((tmp_path / n).read_text()) for n in ("flaky", "steady")}
     assert written["flaky"] - written["steady"] > 0.3
+
+
+def test_a_retry_policy_backs_off(instance: dg.DagsterInstance) -> None:
+    jobs_by_hand.ATTEMPTS.clear()
+    jobs_by_hand.RAN.clear()
+    result = run(instance, "backs_off")
+
+    assert result.success
+    waits = [
+        event.step_retry_data.seconds_to_wait
+        for event in result.all_events
+        if event.is_step_up_for_retry
+    ]
+    assert waits == pytest.approx([0.2, 0.6])
+    first, second, third = jobs_by_hand.ATTEMPTS
+    assert second - first > 0.2
+    assert third - second > 0.6
+    assert jobs_by_hand.RAN == ["at last"]
 
 
 def test_retries_run_out(instance: dg.DagsterInstance) -> None:
@@ -317,6 +351,36 @@ def test_a_resource_that_cannot_be_made_fails_the_run(instance: dg.DagsterInstan
     assert ends(result) == {}
 
 
+@pytest.mark.parametrize("how", ["works", "fails", "stopped", "late"])
+def test_resources_are_made_once_and_torn_down_however_the_run_ends(
+    instance: dg.DagsterInstance, how: str
+) -> None:
+    jobs_by_hand.RAN.clear()
+    jobs_by_hand.STARTED.clear()
+    config: dict[str, object] = {"ops": {"open_door": {"config": {"how": how}}}}
+    if how == "late":
+        config["execution"] = {"config": {"timeout": 2.0}}
+    results: list[Result] = []
+    thread = threading.Thread(
+        target=lambda: results.append(run(instance, "doors", config)), daemon=True
+    )
+    thread.start()
+    if how == "stopped":
+        assert jobs_by_hand.STARTED.wait(20)
+        (record,) = instance.get_run_records()
+        stops.stop(record.dagster_run.run_id)
+    thread.join(60)
+
+    (result,) = results
+    assert result.success == (how == "works")
+    through = 3 if how == "works" else 1
+    assert [
+        "door opened",
+        *["went through the door"] * through,
+        "door closed",
+    ] == jobs_by_hand.RAN
+
+
 @pytest.mark.parametrize("parent_first", [True, False])
 def test_children_are_stopped_with_their_parent(*, parent_first: bool) -> None:
     if parent_first:
@@ -365,6 +429,29 @@ def test_a_step_in_its_own_process_ends_with_the_run(
     assert ended.status is dg.DagsterRunStatus.CANCELED
     pid = int((tmp_path / "waits").read_text())
     eventually(lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_resource_that_cannot_be_made_in_a_steps_own_process_fails_the_step(
+    instance: dg.DagsterInstance,
+) -> None:
+    result = run(instance, "resource_fails_apart")
+
+    assert ends(result) == {"needs_it_there": "failure"}
+    failure = result.failure_data_for_node("needs_it_there")
+    assert failure is not None
+    assert "not in a process of its own" in str(failure.error)
+
+
+def test_a_job_that_cannot_be_loaded_in_a_steps_own_process_fails_the_step(
+    instance: dg.DagsterInstance,
+) -> None:
+    job = dg.build_reconstructable_job(jobs_by_hand.__name__, "loads_here_alone")
+    result = dg.execute_job(job, instance)
+
+    assert ends(result) == {"never_loaded": "failure"}
+    failure = result.failure_data_for_node("never_loaded")
+    assert failure is not None
+    assert "this job cannot be loaded there" in str(failure.error)
 
 
 def test_without_a_job_that_can_be_loaded_elsewhere_no_step_runs_apart(
