@@ -38,6 +38,7 @@ from cloudflow_dagster.engine import names, tags
 from cloudflow_dagster.engine.lineage import was_undone
 
 _suspendable: contextvars.ContextVar[bool] = contextvars.ContextVar("suspendable", default=False)
+_STEP_FAILURE = dg.DagsterEventType.STEP_FAILURE.value
 _ENDS = {
     dg.DagsterEventType.STEP_SUCCESS,
     dg.DagsterEventType.STEP_FAILURE,
@@ -221,7 +222,7 @@ def _job_events(
         yield dg.DagsterEvent.job_start(job_context)
     try:
         for event in job_context.executor.execute(job_context, execution_plan):
-            if event.is_step_failure:
+            if event.event_type_value == _STEP_FAILURE:
                 failed.append(event)
             yield event
     except RunSuspended as suspended:

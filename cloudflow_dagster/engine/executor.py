@@ -354,7 +354,8 @@ class _Rounds:
                 self._take_event(news)
 
     def _take_event(self, event: dg.DagsterEvent) -> None:
-        if event.is_hook_event:
+        # By its name: to ask an event what it is makes an enum each time.
+        if event.event_type_value not in _TOLD_TO_PLAN:
             return
         if event.is_step_up_for_retry and event.step_key:
             # Not before its thread has ended: the step may start again as soon as the plan knows.
@@ -377,4 +378,16 @@ class _Rounds:
             self._end_early(error)
 
 
+_TOLD_TO_PLAN = frozenset(
+    type_.value
+    for type_ in (
+        dg.DagsterEventType.RESOURCE_INIT_FAILURE,
+        dg.DagsterEventType.STEP_FAILURE,
+        dg.DagsterEventType.STEP_OUTPUT,
+        dg.DagsterEventType.STEP_SKIPPED,
+        dg.DagsterEventType.STEP_SUCCESS,
+        dg.DagsterEventType.STEP_UP_FOR_RETRY,
+    )
+)
+"""The events that `ActiveExecution.handle_event` heeds."""
 _INTERRUPTS = (KeyboardInterrupt, dg.DagsterExecutionInterruptedError)

@@ -31,6 +31,7 @@ _STATUS: Mapping[dg.DagsterRunStatus, RunStatus] = {
     dg.DagsterRunStatus.CANCELING: "canceled",
     dg.DagsterRunStatus.SUSPENDED: "waiting",
 }
+_RUN_FAILURE = dg.DagsterEventType.RUN_FAILURE.value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +78,7 @@ def execute_to_end(
     new.on_start(run)
     message = ""
     for event in execute(instance, new.job, run, parent=new.parent):
-        if event.event_type is dg.DagsterEventType.RUN_FAILURE:
+        if event.event_type_value == _RUN_FAILURE:
             message = _message_of(event)
         new.on_event(event)
     summary = summary_of(project, instance, new.plan, run.run_id)
@@ -122,7 +123,7 @@ def go_on(
     message = ""
     try:
         for event in execute(instance, job_for(plan, project), now, goes_on=True):
-            if event.event_type is dg.DagsterEventType.RUN_FAILURE:
+            if event.event_type_value == _RUN_FAILURE:
                 message = _message_of(event)
             on_event(event)
     finally:

@@ -40,10 +40,11 @@ _REVISION = "SELECT version_num FROM alembic_version"
 
 
 class KeptRunStorage(SqliteRunStorage):
-    """Dagster's run storage on connections that are kept open."""
+    """Dagster's run storage on connections that are kept open; what never changes is asked once."""
 
     def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._connections = _of(conn_string)
+        self._has_stats = self._has_backfill = False
         super().__init__(conn_string, inst_data)
 
     @contextmanager
@@ -51,6 +52,17 @@ class KeptRunStorage(SqliteRunStorage):
         """Lend a connection for one transaction."""
         with self._connections.begin() as connection:
             yield connection
+
+    def has_run_stats_index_cols(self) -> bool:
+        """Return whether runs have columns for when they began and ended; asked for each event."""
+        # A migration adds columns and takes none away.
+        self._has_stats = self._has_stats or super().has_run_stats_index_cols()
+        return self._has_stats
+
+    def has_backfill_id_column(self) -> bool:
+        """Return whether runs have a column for their backfill; asked for each new run."""
+        self._has_backfill = self._has_backfill or super().has_backfill_id_column()
+        return self._has_backfill
 
 
 class KeptScheduleStorage(SqliteScheduleStorage):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 from typing import Any, cast
 
 import dagster as dg
@@ -45,6 +46,18 @@ def test_executor_the_state_machine_of_a_plan() -> None:
     source = inspect.getsource(inner_plan_execution_iterator)
     for call in ("get_next_step", "concurrency_event_iterator", "handle_event", "_trigger_hook"):
         assert call in source, call
+    # Events of other kinds are not handed to it.
+    heeded = set(
+        re.findall(r"dagster_event\.(is_\w+)", inspect.getsource(ActiveExecution.handle_event))
+    )
+    assert heeded == {
+        "is_resource_init_failure",
+        "is_step_failure",
+        "is_step_skipped",
+        "is_step_success",
+        "is_step_up_for_retry",
+        "is_successful_output",
+    }
 
 
 def test_executor_limits_by_tags_are_written_as_dagsters_own() -> None:

@@ -18,10 +18,12 @@ import dagster as dg
 import pytest
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log.base import EventLogCursor
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from sqlalchemy.exc import OperationalError
 
 from cloudflow_dagster.engine import connections, event_batches
 from cloudflow_dagster.engine.event_log import BatchedEventLog
+from cloudflow_dagster.engine.history import KeptRunStorage
 from cloudflow_dagster.engine.instance import dagster_home, open_instance
 from cloudflow_dagster.engine.storage import explain
 from cloudflow_dagster.project import Project, find_project
@@ -80,6 +82,7 @@ def program(folder: Path, text: str) -> subprocess.Popen[str]:
     head = f"""
 import os, signal, sys, time
 from cloudflow_dagster.engine.event_log import BatchedEventLog
+from cloudflow_dagster.engine.history import KeptRunStorage
 from tests.unit.engine.test_engine_history import line, lines
 log = BatchedEventLog({str(folder)!r})
 """
@@ -519,3 +522,14 @@ print(len(made.run_storage.get_runs()), made.event_log_storage.get_maximum_recor
         for _ in range(2)
     ]
     assert [ended(each) for each in both] == ["0 None\n"] * 2
+
+
+def test_what_columns_runs_have_is_asked_until_they_are_there(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [False, True]
+    for name in ("has_run_stats_index_cols", "has_backfill_id_column"):
+        left = iter(answers)
+        monkeypatch.setattr(SqlRunStorage, name, lambda _, left=left: next(left))
+        ask = getattr(KeptRunStorage(instance.run_storage._conn_string), name)  # type: ignore[attr-defined]
+        assert [ask() for _ in range(4)] == [False, True, True, True]
