@@ -131,17 +131,14 @@ class FlowServer(DagsterApiServer):
 
     def cleanup(self) -> None:
         """End: Dagster's own server would wait for all runs first, however long they take."""
-        self._cancel_runs()
+        self._interrupt_runs()
         super().cleanup()
 
-    def _cancel_runs(self) -> None:
-        """Cancel the runs that were started from here; kill those that do not end."""
+    def _interrupt_runs(self) -> None:
+        """Interrupt the runs that were started from here; kill those that do not end."""
         with self._execution_lock:
             going_on = {run_id: process for run_id, (process, _) in self._executions.items()}
             for run_id in going_on:
-                run = self._unfinished(run_id)
-                if run and self._instance:
-                    self._instance.report_run_canceling(run, message="The code server is stopped.")
                 self._termination_events[run_id].set()
         give_up = time.monotonic() + _RUNS_END
         for run_id, process in going_on.items():
@@ -150,7 +147,7 @@ class FlowServer(DagsterApiServer):
             if process.is_alive():
                 process.kill()
             if run and self._instance:
-                self._instance.report_run_canceled(run)
+                self._instance.report_run_failed(run, "The run was interrupted: all is stopped.")
 
     def _unfinished(self, run_id: str) -> dg.DagsterRun | None:
         run = self._instance.get_run_by_id(run_id) if self._instance else None

@@ -48,7 +48,7 @@ _CODE_SERVER = "code server"
 _BROKEN = " Broken: "
 """As the code server's log has it; importing that module would import Dagster."""
 _PATIENCE = 20.0
-"""Seconds that a process has to end; the code server cancels its runs meanwhile."""
+"""Seconds that a process has to end; the code server interrupts its runs meanwhile."""
 _START = 180.0
 """Seconds until something must answer."""
 _COULD_NOT = 2
@@ -137,7 +137,8 @@ class _Running:
         self._wait(told, lambda: _accepts(code))
         # At `info` it writes lines every few seconds although nothing happens.
         quiet = ["run", "-w", str(workspace), "--log-level", "warning"]
-        self._start("daemon", [*python, "-c", _DAEMON, *quiet], environment)
+        # It goes on with runs that are interrupted, and must not while all of this ends.
+        self._start("daemon", [*python, "-c", _DAEMON, *quiet], environment, at_once=True)
         self._wait(told, lambda: _shows_flows(self.web))
 
     def _warm_up(self, home: Path, environment: dict[str, str]) -> None:
@@ -148,31 +149,43 @@ class _Running:
         settings = (home / "dagster.yaml").read_text("utf-8", errors="replace")
         if sys.platform != "linux" or "cloudflow_dagster.engine.launcher" not in settings:
             return
-        command = [sys.executable, "-m", "cloudflow_dagster.engine.warm.zygote", "--cancels"]
+        command = [sys.executable, "-m", "cloudflow_dagster.engine.warm.zygote", "--interrupts"]
         code = ["--module", "cloudflow_dagster.engine.code_location"]
         self._start("warm process", [*command, "--home", str(home), *code], environment)
         self._warm = self.children.pop()
 
     def _cool_down(self) -> None:
-        """Stop that, and cancel the runs that it has not launched itself."""
+        """Stop that, and interrupt the runs that it has not launched itself."""
         if self._warm is None:
             return
         processes.stop([self._warm], _PATIENCE)
-        home = self.project.state / "dagster"
-        if any((home / "run_workers").glob("*.json")):
-            command = [sys.executable, "-m", "cloudflow_dagster.engine.warm.cancel"]
+        if self._going_on():
+            home = self.project.state / "dagster"
+            command = [sys.executable, "-m", "cloudflow_dagster.engine.warm.interrupt"]
             with suppress(subprocess.TimeoutExpired):
                 subprocess.run(  # noqa: S603 - the command is ours
                     [*command, "--home", str(home)], check=False, timeout=_PATIENCE
                 )
 
-    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> Child:
+    def _going_on(self) -> int:
+        """Return how many runs go on in workers."""
+        return len(list((self.project.state / "dagster" / "run_workers").glob("*.json")))
+
+    def _start(
+        self,
+        name: str,
+        command: list[str],
+        environment: dict[str, str],
+        *,
+        at_once: bool = False,
+    ) -> Child:
         child = processes.start(
             name,
             command,
             logs=self.project.state / "logs",
             environment={**environment, "PYTHONUNBUFFERED": "1"},
             folder=self.project.root,
+            at_once=at_once,
         )
         self.children.append(child)
         return child
@@ -262,8 +275,8 @@ class _Running:
 
     def stop(self) -> None:
         """Stop everything that was started."""
-        self._say("Stopping …")
-        # What could launch more runs ends before these are canceled, and what they use after them.
+        self._say(_stopping(self._going_on()))
+        # What could launch more runs ends before these are interrupted, and what they use after.
         simulator = [child for child in self.children if child.name == _SIMULATOR]
         processes.stop([child for child in self.children if child not in simulator], _PATIENCE)
         self._cool_down()
@@ -385,6 +398,14 @@ def _ask(web: str, query: str, variables: dict[str, str] | None = None) -> Any:
     )
     with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - as above
         return json.load(answer)["data"]
+
+
+def _stopping(runs: int) -> str:
+    """Say what becomes of the runs that go on."""
+    if not runs:
+        return "Stopping …"
+    said = "1 run is interrupted, and goes" if runs == 1 else f"{runs} runs are interrupted, and go"
+    return f"Stopping … {said} on when `cloudflow dev` is started again."
 
 
 def _short(path: Path) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextvars
 import os
 import queue
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -42,7 +43,6 @@ from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.plan.state import KnownExecutionState
 from dagster._core.execution.plan.step import ExecutionStep, IExecutionStep
 from dagster._core.execution.retries import RetryMode
-from dagster._utils.interrupts import pop_captured_interrupt
 
 from cloudflow_dagster.engine import stops, tags
 from cloudflow_dagster.engine.captured_output import CapturedOutput
@@ -131,7 +131,7 @@ class ThreadExecutor(dg.Executor):
         for message in wait_for_place(
             plan_context.instance,
             plan_context.dagster_run,
-            lambda: stop.is_set() or pop_captured_interrupt(),
+            lambda: _is_to_stop(plan_context.instance, plan_context.dagster_run, stop),
         ):
             yield dg.DagsterEvent.engine_event(plan_context, message, EngineEventData())
 
@@ -158,6 +158,25 @@ class ThreadExecutor(dg.Executor):
             yield from captured.events
             steps = _Rounds(job_context, active, self._limits, pools, processes).run()
             yield from self._undoing.after(job_context, steps)
+
+
+def _is_to_stop(instance: dg.DagsterInstance, run: dg.DagsterRun, stop: threading.Event) -> bool:
+    """Return whether a run is to stop; note whether that cancels it, or leaves it.
+
+    Ctrl-C in a terminal cancels the run. Where a launcher cancels a run it notes this itself; a
+    process that is stopped for another reason, because all is stopped, has not canceled its run.
+    """
+    interrupted = stops.interrupted()
+    if not interrupted and not stop.is_set():
+        return False
+    now = instance.get_run_by_id(run.run_id)
+    if now is None or now.status is not dg.DagsterRunStatus.STARTED:
+        return True
+    if interrupted and stops.leaves_runs():
+        stops.leave(run.run_id)
+    elif run.tags.get(tags.IN_PROCESS) and not stops.is_left(run.run_id):
+        instance.report_run_canceling(run)
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,9 +262,8 @@ class _Rounds:
         if self._reason:
             return
         late = self._limits.timeout and self._clock.seconds() > self._limits.timeout
-        if self._active.check_for_interrupts() or self._stop.is_set():
+        if _is_to_stop(self._context.instance, self._context.dagster_run, self._stop):
             self._end_early(dg.DagsterExecutionInterruptedError("The run was told to stop."))
-            self._note_cancellation()
         elif late:
             self._end_early(
                 RunTimeout(f"The run took longer than its timeout of {self._limits.timeout:g} s.")
@@ -261,19 +279,6 @@ class _Rounds:
         self._reason = self._reason or reason
         self._give_up_at = self._give_up_at or time.monotonic() + self._limits.grace
         stops.stop(self._context.run_id)
-
-    def _note_cancellation(self) -> None:
-        """Let a run end as canceled that its own process was told to stop (Ctrl-C).
-
-        Where a launcher stops a run it notes this itself; a process that is stopped for another
-        reason, because the machine goes down, has not canceled its run.
-        """
-        instance, run = self._context.instance, self._context.dagster_run
-        if not run.tags.get(tags.IN_PROCESS):
-            return
-        now = instance.get_run_by_id(run.run_id)
-        if now and now.status is dg.DagsterRunStatus.STARTED:
-            instance.report_run_canceling(run)
 
     def _start_steps(self) -> Iterator[dg.DagsterEvent]:
         again = True
@@ -374,7 +379,9 @@ class _Rounds:
             self._active.handle_event(again)
             self._retrying.add(key)
         self._active.verify_complete(self._context, key)
-        if error is not None and not (self._reason and isinstance(error, _INTERRUPTS)):
+        # A step may see before this thread does that the run is to stop; the next round looks.
+        told = self._reason or self._stop.is_set()
+        if error is not None and not (told and isinstance(error, _INTERRUPTS)):
             self._end_early(error)
 
 

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
+from dagster._core.events import RunFailureReason
+from dagster._core.storage.tags import RUN_FAILURE_REASON_TAG
 
 from cloudflow_dagster.engine import tags
+from cloudflow_dagster.engine.dead_runs import goes_on_by_itself
 from cloudflow_dagster.engine.execution import report_resumed
 from cloudflow_dagster.engine.failure import handler_for
 from cloudflow_dagster.engine.in_process import NewRun, create_run, execute
@@ -143,9 +146,19 @@ def _is_suspended(instance: dg.DagsterInstance, run_id: str) -> bool:
 def _handle_failure(
     project: Project, instance: dg.DagsterInstance, plan: Plan, run: dg.DagsterRun, message: str
 ) -> None:
+    if _is_gone_on_with(instance, run.run_id):
+        return
     handler = handler_for(project, instance, plan, run, message)
     if handler is not None:
         run_to_end(project, instance, FlowRun(**handler))
+
+
+def _is_gone_on_with(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Return whether a run that failed was only interrupted: by the daemon, or with its parent."""
+    run = instance.get_run_by_id(run_id)
+    if run is not None and run.tags.get(tags.PARENT_RUN):
+        return run.tags.get(RUN_FAILURE_REASON_TAG) == RunFailureReason.UNEXPECTED_TERMINATION.value
+    return goes_on_by_itself(instance, run_id)
 
 
 def _message_of(event: dg.DagsterEvent) -> str:

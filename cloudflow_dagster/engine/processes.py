@@ -44,7 +44,13 @@ class Child:
 
 
 def start(
-    name: str, command: Sequence[str], *, logs: Path, environment: Mapping[str, str], folder: Path
+    name: str,
+    command: Sequence[str],
+    *,
+    logs: Path,
+    environment: Mapping[str, str],
+    folder: Path,
+    at_once: bool = False,
 ) -> Child:
     """Start a process that ends with this one, even if this one is killed with signal 9 (Linux).
 
@@ -54,10 +60,12 @@ def start(
         logs: The folder of the log.
         environment: What it finds in its environment, beside what this process has.
         folder: Its current directory.
+        at_once: Whether it is killed when this one ends by accident, instead of told to stop.
     """
     logs.mkdir(parents=True, exist_ok=True)
     log = logs / f"{name.replace(' ', '_')}.log"
-    lifeline = [sys.executable, "-m", "cloudflow_dagster.engine.lifeline", str(os.getpid())]
+    how = ["--kill"] if at_once else []
+    lifeline = [sys.executable, "-m", "cloudflow_dagster.engine.lifeline", *how, str(os.getpid())]
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603 - the command is ours
             [*lifeline, *command],
@@ -79,7 +87,7 @@ def stop(children: Iterable[Child], patience: float) -> None:
         patience: Seconds that each has before it is killed.
     """
     for child in reversed(list(children)):
-        # It alone: the code server has to tell its runs itself that they are canceled.
+        # It alone: the code server has to interrupt its runs itself.
         child.process.terminate()
         give_up = time.monotonic() + patience
         while not child.ended and time.monotonic() < give_up:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,10 @@ from cloudflow_dagster.engine import processes
 from cloudflow_dagster.engine.flow_runs import go_on
 from cloudflow_dagster.engine.instance import dagster_home
 from cloudflow_dagster.engine.processes import Child
+from cloudflow_dagster.engine.stops import (
+    leave_runs_when_told_to_stop,
+    process_was_told_to_stop,
+)
 from cloudflow_dagster.engine.this_process import process_is_gone, this_process
 from cloudflow_dagster.project import Project, find_project
 from cloudflow_dagster.runtime.waits import Waits
@@ -110,14 +113,14 @@ class Resumer:
                 waits.release(run_id, worker)
 
     def stop(self) -> None:
-        """End the processes; the runs that they execute are canceled."""
+        """End the processes; the runs that they execute are interrupted."""
         processes.stop(self._workers, _PATIENCE)
 
 
-def go_on_with_all(project: Project, instance: dg.DagsterInstance, stop: threading.Event) -> int:
+def go_on_with_all(project: Project, instance: dg.DagsterInstance) -> int:
     """Go on with suspended runs until no more is due; return how many that were."""
     waits, mark, count = Waits(project.records), this_process(), 0
-    while not stop.is_set() and count < RUNS_A_WORKER:
+    while not process_was_told_to_stop() and count < RUNS_A_WORKER:
         due = waits.due(time.time(), MOST_WORKERS * 2)
         mine = next((run for run in due if waits.claim(run, mark)), None)
         if mine is None:
@@ -139,9 +142,10 @@ def go_on_with_all(project: Project, instance: dg.DagsterInstance, stop: threadi
 def main() -> None:
     """Go on with what is due in the project of the current directory."""
     setup_interrupt_handlers()
+    leave_runs_when_told_to_stop()
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
     with dg.DagsterInstance.from_config(os.environ["DAGSTER_HOME"]) as instance:
-        go_on_with_all(find_project(Path.cwd()), instance, threading.Event())
+        go_on_with_all(find_project(Path.cwd()), instance)
     sys.stdout.flush()
     sys.stderr.flush()
     # Threads that wait for long would keep Python from ending in order.

@@ -16,10 +16,9 @@ from typing import Any
 import dagster as dg
 from dagster._core.events import EngineEventData
 from dagster._core.execution.context.system import PlanExecutionContext
-from dagster._utils.interrupts import pop_captured_interrupt
 from dagster_shared.error import SerializableErrorInfo
 
-from cloudflow_dagster.engine import tags
+from cloudflow_dagster.engine import stops, tags
 from cloudflow_dagster.engine.execution import RunSuspended
 from cloudflow_dagster.engine.lineage import only_undoes
 from cloudflow_dagster.engine.shown import LONGEST
@@ -118,7 +117,7 @@ class Undoing:
 
 
 def _look_for_a_stop() -> None:
-    if pop_captured_interrupt():
+    if stops.interrupted():
         raise Canceled
 
 

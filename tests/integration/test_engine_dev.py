@@ -17,12 +17,15 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from cloudflow_dagster.compiler.pipeline import compile_flow
 from cloudflow_dagster.engine import tags
+from cloudflow_dagster.engine.instance import open_instance
 from cloudflow_dagster.engine.run_flow import run_flow
 from cloudflow_dagster.project import find_project
+from tests.fixtures.web import Answer, Asked, serving
 
 pytestmark = pytest.mark.integration
 
@@ -406,28 +409,86 @@ def test_an_address_that_others_reach_is_refused(tmp_path: Path) -> None:
     assert "asks for no login" in ended.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_everything_ends_with_it_however_it_ends(tmp_path: Path, number: signal.Signals) -> None:
+class Site:
+    """Counts what is made, and says `open` once it is."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        self.is_open = False
+
+    def __call__(self, asked: Asked) -> Answer:
+        if asked.method == "POST":
+            self.made.append(asked.path)
+        said = "open" if self.is_open else "closed"
+        return Answer(200, json.dumps(said), {"Content-Type": "application/json"})
+
+
+def test_runs_go_on_by_themselves_after_it_was_stopped_and_after_it_was_killed(
+    tmp_path: Path,
+) -> None:
     root = make_project(tmp_path / "project")
-    wait = chain(node("wait", "logic.wait", seconds=50))
-    (root / "flows" / "long.json").write_text(json.dumps(wait))
-    dev = Dev.start(root)
-    run_id = dev.launch("long")
-    eventually(lambda: steps(dev.run(run_id)).get("wait") == "IN_PROGRESS")
-    assert len(everything_of(root)) > 4
+    site = Site()
+    with serving(site) as web:
+        post = node("post", "generic.http.request", url=f"{web.url()}made", method="POST")
+        gate = node("gate", "generic.http.request", url=f"{web.url()}gate")
+        until = {"condition": "{{ output.body = 'open' }}", "interval": 0.2, "timeout": 600}
+        flow = chain(post, {**gate, "until": until}, resumes=2)
+        (root / "flows" / "long.json").write_text(json.dumps(flow))
+
+        dev = Dev.start(root)
+        stopped = [first_of(dev, dev.launch("long"))]
+        canceled = first_of(dev, dev.launch("long"))
+        dev.ask("mutation($id: String!) { terminateRun(runId: $id) { __typename } }", id=canceled)
+        dev.end_of(canceled)
+        said = end(dev, signal.SIGINT, 0)
+        assert "1 run is interrupted, and goes on when `cloudflow dev` is started again." in said
+        status = {run.run_id: run.status.value for run in runs_in(root)}
+        assert status == {stopped[0]: "FAILURE", canceled: "CANCELED"}
+
+        dev = Dev.start(root)
+        stopped.append(next_of(dev, stopped[0]))
+        end(dev, signal.SIGKILL, -9)
+
+        dev = Dev.start(root)
+        stopped.append(next_of(dev, stopped[1]))
+        site.is_open = True
+        assert dev.end_of(stopped[2])["status"] == "SUCCESS"
+        end(dev, signal.SIGHUP, 0)
+    assert site.made == ["/made", "/made"], "once for each of the two that were launched"
+    runs = {run.run_id: run for run in runs_in(root)}
+    assert runs.keys() == {*stopped, canceled}
+    assert [runs[id].parent_run_id for id in stopped] == [None, *stopped[:2]]
+    assert {runs[id].root_run_id for id in stopped[1:]} == {stopped[0]}
+
+
+def first_of(dev: Dev, run_id: str) -> str:
+    """Wait until a run stands at its gate."""
+    eventually(lambda: steps(dev.run(run_id)).get("gate") == "IN_PROGRESS")
+    return run_id
+
+
+def next_of(dev: Dev, run_id: str) -> str:
+    """Wait until the run that goes on with another one stands at its gate."""
+    tags = [{"key": "dagster/parent_run_id", "value": run_id}]
+    (found,) = eventually(lambda: dev.runs(tags=tags))
+    return first_of(dev, found["runId"])
+
+
+def end(dev: Dev, number: signal.Signals, status: int) -> str:
+    """Stop everything; return what was said while it stopped."""
+    assert len(everything_of(dev.root)) > 4
     dev.process.send_signal(number)
-    status = dev.process.wait(60)
-
-    assert status == (-9 if number is signal.SIGKILL else 0)
-    eventually(lambda: not everything_of(root), 60)
+    assert dev.process.wait(60) == status
+    eventually(lambda: not everything_of(dev.root), 60)
     assert dev.process.stdout is not None
+    said = dev.process.stdout.read()
     dev.process.stdout.close()
-    from cloudflow_dagster.engine.instance import open_instance
+    return said
 
+
+def runs_in(root: Path) -> list[dg.DagsterRun]:
     with open_instance(find_project(root)) as instance:
-        run = instance.get_run_by_id(run_id)
-        assert run is not None
-        assert run.status.value == "CANCELED"
+        return list(instance.get_runs())
 
 
 def test_all_is_stopped_when_a_part_ends_by_itself(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from dagster._utils.hosted_user_process import recon_job_from_origin
 from dagster._utils.interrupts import capture_interrupts
 
 from cloudflow_dagster.engine.execution import let_core_execution_suspend
+from cloudflow_dagster.engine.stops import leave_runs_when_told_to_stop
 from cloudflow_dagster.engine.warm.notes import Notes
 from cloudflow_dagster.engine.warm.wire import Channel, Message
 
@@ -81,6 +82,7 @@ class Worker:
         self._instance_is = ""
         self._count = 0
         let_core_execution_suspend()
+        leave_runs_when_told_to_stop()
         _seed_numpy()
         # Each run does it, so it is none of what a run has changed.
         set_snowflake_partner_env_var()

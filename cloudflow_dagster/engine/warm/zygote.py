@@ -82,7 +82,7 @@ class Zygote:
         meeting: Where launchers find this process.
         listening: The socket to take launches from.
         owner: Is readable when the process has ended that this one belongs to.
-        cancels: Whether runs are canceled when this process is told to stop.
+        interrupts: Whether the runs are interrupted when this process is told to stop.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Zygote:
         listening: socket.socket,
         owner: IO[bytes] | None,
         *,
-        cancels: bool,
+        interrupts: bool,
     ) -> None:
         # Here, when the socket is there already: it takes two seconds.
         from cloudflow_dagster.engine.warm.loop import Loop  # noqa: PLC0415
@@ -103,7 +103,7 @@ class Zygote:
         self._meeting = meeting
         self._listening = listening
         self._owner = owner
-        self._cancels = cancels
+        self._interrupts = interrupts
         self._locations: dict[str, _Location] = {}
         self._old: dict[int, _Location] = {}
         self._cold: dict[str, _Cold] = {}
@@ -111,7 +111,7 @@ class Zygote:
         self._looked_at = 0.0
         self._gone: set[str] = set()
         self._reported: dict[str, float] = {}
-        self._canceller: int | None = None
+        self._interrupter: int | None = None
         self.retired = False
         self._loop = Loop(ended=self._ended, told_to_stop=self._stop)
         self._loop.watch(listening, self._accept)
@@ -126,7 +126,7 @@ class Zygote:
         """
         if prepare:
             self._location(prepare)
-        while not self.retired or self._old or self._workers or self._canceller:
+        while not self.retired or self._old or self._workers or self._interrupter:
             self._loop.turn(_LOOK)
             if not self._home.exists():
                 return
@@ -147,10 +147,10 @@ class Zygote:
 
     def _stop(self) -> None:
         self.retire()
-        if self._cancels and self._canceller is None:
-            from cloudflow_dagster.engine.warm.cancel import cancel_all  # noqa: PLC0415
+        if self._interrupts and self._interrupter is None:
+            from cloudflow_dagster.engine.warm.interrupt import interrupt_all  # noqa: PLC0415
 
-            self._canceller = self._loop.fork(lambda: cancel_all(self._home))
+            self._interrupter = self._loop.fork(lambda: interrupt_all(self._home))
 
     def _accept(self) -> None:
         client, _ = self._listening.accept()
@@ -260,8 +260,8 @@ class Zygote:
 
     def _ended(self, pid: int, how: str) -> None:
         self._old.pop(pid, None)
-        if pid == self._canceller:
-            self._canceller = None
+        if pid == self._interrupter:
+            self._interrupter = None
         message = self._workers.pop(pid, None)
         if message is not None:
             sys.stderr.write(f"The worker of run {message['run_id']} {how}.\n")
@@ -302,7 +302,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True, help="the instance's folder")
     parser.add_argument("--owned", action="store_true", help="retire when standard input is closed")
     parser.add_argument(
-        "--cancels", action="store_true", help="cancel the runs when told to stop (SIGTERM)"
+        "--interrupts", action="store_true", help="interrupt the runs when told to stop (SIGTERM)"
     )
     parser.add_argument("--module", help="a code location to load before the first run of it")
     given = parser.parse_args()
@@ -314,7 +314,7 @@ def main() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     _load()
     owner = sys.stdin.buffer if given.owned else None
-    zygote = Zygote(given.home, meeting, listening, owner, cancels=given.cancels)
+    zygote = Zygote(given.home, meeting, listening, owner, interrupts=given.interrupts)
     zygote.live(_first(given.home, given.module) if given.module else None)
 
 
