@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from cloudflow_dagster.cli.surroundings import give_up
+from cloudflow_dagster.diagnostics.wording import in_words
 from cloudflow_dagster.nodes.registry import Registry
 from cloudflow_dagster.nodes.spec import NodeType, Port, Repeat
 from cloudflow_dagster.providers import catalogue
@@ -115,6 +116,7 @@ def _whole(t: NodeType) -> dict[str, Any]:
         "output_schema": t.output_schema,
         "permissions": list(t.permissions),
         "repeat": t.repeat,
+        "token_seconds": t.token_seconds if t.repeat is Repeat.TOKEN else None,
         "undone_by": _undone_by(t),
         "documentation": t.documentation,
     }
@@ -151,6 +153,10 @@ def _explained(t: NodeType) -> str:
         lines += ["", "Output ports"]
     lines += [f"  {p.name.ljust(24)} {_first_sentence(p.description)}".rstrip() for p in t.outputs]
     lines += ["", "After an interruption", f"  {t.repeat}: {_REPEATS[t.repeat]}"]
+    if t.repeat is Repeat.TOKEN and t.token_seconds is not None:
+        lines.append(
+            f"  After {in_words(t.token_seconds)} the token may be forgotten: it asks then."
+        )
     undone_by = t.undone_by()
     if undone_by is not None:
         fields = {field: f"output.{path}" for field, path in undone_by.output.items()}

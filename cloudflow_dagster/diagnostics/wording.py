@@ -51,3 +51,12 @@ def shown(value: Any) -> str:
             return str(value) if short else "a very long number"
         case _:
             return shortened(str(value))
+
+
+def in_words(seconds: float) -> str:
+    """Return a duration for people, in the largest unit that tells all of it: `24 hours`."""
+    for name, length in (("hour", 3600), ("minute", 60)):
+        if seconds >= length and seconds % length == 0:
+            number = round(seconds / length)
+            return f"{number:,} {name}" if number == 1 else f"{number:,} {name}s"
+    return "1 second" if seconds == 1 else f"{seconds:g} seconds"

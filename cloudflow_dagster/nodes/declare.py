@@ -22,6 +22,7 @@ from cloudflow_dagster.nodes.signature import DeclarationError, Signature, adapt
 from cloudflow_dagster.nodes.spec import (
     ERROR_PORT,
     IN_PORT,
+    TOKEN_SECONDS,
     Behaviour,
     Carries,
     Kind,
@@ -129,6 +130,7 @@ def action(
     transient: Iterable[str] = (),
     repeat: Repeat = Repeat.ASK,
     repeat_of: RepeatOf | None = None,
+    token_seconds: float | None = TOKEN_SECONDS,
     look_up: LookUp | None = None,
     behaviour: Behaviour = Behaviour.PLAIN,
     secrets: bool = True,
@@ -154,6 +156,7 @@ def action(
         transient: Error codes that are worth another attempt.
         repeat: What is done about a call that an interrupted run may have made already.
         repeat_of: The same from a node's config, where it depends on that.
+        token_seconds: For `Repeat.TOKEN`: how long a token is certainly remembered; None: for ever.
         look_up: For `Repeat.LOOKUP`: finds what an interrupted call made.
         behaviour: For node types that the compiler and the engine know.
         secrets: Whether `$secret` is allowed in its config.
@@ -173,6 +176,7 @@ def action(
         "transient": frozenset(transient),
         "repeat": repeat,
         "repeat_of": repeat_of,
+        "token_seconds": token_seconds,
         "look_up": look_up,
         "behaviour": behaviour,
         "secrets": secrets,

@@ -89,6 +89,10 @@ in the config schema are callables). Returns JSON, or `Chosen`. Raises `NodeErro
 """
 
 
+TOKEN_SECONDS = 3600.0
+"""For how long a provider is taken to remember an idempotency token if nothing is known of that."""
+
+
 class Repeat(StrEnum):
     """What is done about a call that an interrupted run may have made already."""
 
@@ -97,7 +101,8 @@ class Repeat(StrEnum):
     SAFE = "safe"
     """It is made again: what it asks for is the same after two calls as after one."""
     TOKEN = "token"  # noqa: S105 - it opens nothing
-    """It is made again with the same idempotency token: the provider carries it out once."""
+    """It is made again with the same idempotency token: the provider carries it out once. Not when
+    the token may be forgotten (`NodeType.token_seconds`): then a person says whether it was."""
     LOOKUP = "lookup"
     """What it would have made is looked for, and it is made again if that is not there."""
     ASK = "ask"
@@ -203,6 +208,8 @@ class NodeType:
         repeat: What is done about a call that may have been made already; see `Repeat`.
         repeat_of: The same from a node's config, where it depends on that. `repeat` is then what
             holds for a node that says no more than it must.
+        token_seconds: For `Repeat.TOKEN`: how long the provider certainly remembers a token, from
+            when the call was first about to be made; None: for ever.
         look_up: For `Repeat.LOOKUP`: finds what an earlier call made.
         inverse: Finds what undoes a node of this type, if anything certainly does.
         ports_of: More output ports, from a node's config (the cases of a switch), which go between
@@ -231,6 +238,7 @@ class NodeType:
     transient: frozenset[str] = frozenset()
     repeat: Repeat = Repeat.ASK
     repeat_of: Callable[[Mapping[str, Json]], Repeat] | None = None
+    token_seconds: float | None = TOKEN_SECONDS
     look_up: LookUp | None = None
     inverse: Callable[[], Inverse | None] | None = None
     ports_of: Callable[[Mapping[str, Json]], tuple[Port, ...]] | None = None

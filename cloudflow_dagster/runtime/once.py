@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from cloudflow_dagster.diagnostics.wording import in_words
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
@@ -148,6 +149,10 @@ class Once:
         repeat = self.progress.repeat
         if sent is None and repeat is not Repeat.SAFE:
             raise self._maybe_done(before, "what is asked for now is not the same", config)
+        if repeat is Repeat.TOKEN and self._may_be_forgotten(before):
+            seconds = self.node_type.token_seconds or 0.0
+            why = f"its idempotency token is certain to be remembered for {in_words(seconds)} only"
+            raise self._maybe_done(before, why, config)
         match repeat:
             case Repeat.ASK if not retried:
                 raise self._maybe_done(before, "it cannot be told, or asked for again", config)
@@ -161,6 +166,16 @@ class Once:
         if not retried:
             self.call.log.info(f"Asked for again ({repeat}): the run {before.run} was interrupted.")
         return self._make(handler, config if sent is None else sent, before)
+
+    def _may_be_forgotten(self, before: Intent) -> bool:
+        """Return whether the provider may not know the call's token any more.
+
+        A clock that was set back since does not make an old token a young one.
+        """
+        seconds = self.node_type.token_seconds
+        if seconds is None:
+            return False
+        return abs((datetime.now(UTC) - before.began).total_seconds()) > seconds
 
     def _as_sent(self, before: Intent, config: dict[str, Any]) -> dict[str, Any] | None:
         """Return the config that was sent, or None if it is neither known nor the same as now."""

@@ -31,6 +31,7 @@ from cloudflow_dagster.providers.aws.models import (
 from cloudflow_dagster.providers.aws.repeat import by_config, repeat_of
 from cloudflow_dagster.providers.aws.schemas import Schema, schema_of
 from cloudflow_dagster.providers.aws.text import label, plain, rough
+from cloudflow_dagster.providers.aws.token_times import remembered
 from cloudflow_dagster.providers.aws.waits import waits_of
 
 PROVIDER = "aws"
@@ -199,6 +200,7 @@ def _node_type(service: Service, method: str) -> NodeType:
         ),
         repeat=repeat_of(service, name),
         repeat_of=by_config(service, name),
+        token_seconds=remembered(service, name),
         inverse=partial(inverse_of, service, name),
         check_config=partial(_refuse_streams, id) if streams else None,
         documentation=_documentation(service, name),

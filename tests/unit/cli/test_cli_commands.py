@@ -159,6 +159,13 @@ def test_nodes_show_explains_fields_ports_and_permissions() -> None:
     assert [p["name"] for p in whole["outputs"]] == ["item", "done", "error"]
 
 
+def test_nodes_show_tells_for_how_long_a_token_is_relied_on() -> None:
+    text = run("nodes", "show", "aws.ec2.create_volume").stdout
+    assert "After 24 hours the token may be forgotten: it asks then." in text
+    whole = json.loads(run("nodes", "show", "aws.ec2.create_volume", "--format", "json").stdout)
+    assert (whole["repeat"], whole["token_seconds"]) == ("token", 86400)
+
+
 def test_nodes_show_suggests() -> None:
     result = run("nodes", "show", "aws.ec2.create_snapshto")
     assert result.exit_code == 2

@@ -110,3 +110,27 @@ def test_who_asks_is_no_token() -> None:
     """CodePipeline calls it `clientToken` where a worker says who it is."""
     service = load_service("codepipeline")
     assert add_token(service, "AcknowledgeThirdPartyJob", {}, "0" * 64) == {}
+
+
+@pytest.mark.parametrize(
+    ("operation", "seconds"),
+    [
+        ("ec2.run_instances", 24 * 3600),
+        ("dynamodb.transact_write_items", 600),
+        ("acm.request_certificate", 3600),
+        ("acm_pca.issue_certificate", 300),
+        ("mediaconvert.create_job", 60),
+        ("cloudcontrol.create_resource", 36 * 3600),
+        ("stepfunctions.start_execution", 90 * 24 * 3600),
+        # It says nothing of it.
+        ("ecs.create_service", 3600),
+        ("route53.create_hosted_zone", None),
+    ],
+)
+def test_a_token_is_relied_on_for_as_long_as_the_model_says(
+    operation: str, seconds: float | None
+) -> None:
+    found = AwsNodes().get(f"aws.{operation}")
+
+    assert found is not None
+    assert (found.repeat, found.token_seconds) == (Repeat.TOKEN, seconds)

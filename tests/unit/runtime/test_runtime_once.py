@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -365,3 +366,47 @@ def test_records_of_the_version_before_are_brought_up_to_date(tmp_path: Path, st
     with closing(sqlite3.connect(path)) as now:
         assert now.execute("PRAGMA user_version").fetchone()[0] == database.SCHEMA_VERSION
         assert now.execute("SELECT id FROM runs").fetchall() == [("r0",), ("r1",)]
+
+
+class TestTokensThatAreForgotten:
+    """A provider remembers a token for a while; nobody relies on it for longer."""
+
+    @pytest.mark.parametrize("moved", [-3601.0, 3601.0])
+    def test_a_person_is_asked_when_the_token_may_be_forgotten(
+        self, stage: Any, log: Any, cloud: Cloud, moved: float
+    ) -> None:
+        plan = plan_of(stage, Repeat.TOKEN)
+        kill(stage, plan, log, cloud, "after")
+        set_back(stage, moved)
+        done = resumed(stage, plan, log)
+
+        assert done.ending is Ending.FAILED
+        assert done.record.error is not None
+        assert done.record.error["code"] == MAYBE_DONE
+        message = done.record.error["message"]
+        assert "its idempotency token is certain to be remembered for 1 hour only" in message
+        assert "`cloudflow answer r1 make done`" in message
+        assert len(cloud.made) == 1
+
+        stage.records("r1").intents.answer(CallKey("r0", "make"), Answer.now("again"))
+        line = [("r1", frozenset({"make", "after"}), True), *LINE]
+        assert resumed(stage, plan, log, "r2", line).ending is Ending.OK
+        assert len(cloud.made) == 2
+
+    def test_the_token_is_relied_on_for_as_long_as_it_is_remembered(
+        self, stage: Any, log: Any, cloud: Cloud
+    ) -> None:
+        plan = plan_of(stage, Repeat.TOKEN)
+        kill(stage, plan, log, cloud, "after")
+        set_back(stage, -3000.0)
+
+        assert resumed(stage, plan, log).ending is Ending.OK
+        assert len(set(cloud.tokens)) == 1
+
+
+def set_back(stage: Any, seconds: float) -> None:
+    """Let all calls have begun at another time."""
+    began = datetime.now(UTC) + timedelta(seconds=seconds)
+    with closing(sqlite3.connect(stage.folder / "records.sqlite")) as records:
+        records.execute("UPDATE intents SET began = ?", (began.isoformat(),))
+        records.commit()
