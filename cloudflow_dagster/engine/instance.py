@@ -113,8 +113,11 @@ def _set_up(home: Path) -> None:
     settings = home / "dagster.yaml"
     if not settings.exists() or _is_outdated(home):
         settings.write_text(_TEXT, "utf-8")
-    with _open(home):
-        pass
+    with _open(home) as instance:
+        # Here, because it imports Dagster.
+        from cloudflow_dagster.engine.first_daemon import see_all_failures  # noqa: PLC0415
+
+        see_all_failures(instance)
     (home / _MADE).write_text(_mark(_TEXT), "ascii")
 
 

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -435,25 +436,26 @@ def test_runs_go_on_by_themselves_after_it_was_stopped_and_after_it_was_killed(
         flow = chain(post, {**gate, "until": until}, resumes=2)
         (root / "flows" / "long.json").write_text(json.dumps(flow))
 
-        dev = Dev.start(root)
-        stopped = [first_of(dev, dev.launch("long"))]
-        canceled = first_of(dev, dev.launch("long"))
-        dev.ask("mutation($id: String!) { terminateRun(runId: $id) { __typename } }", id=canceled)
-        dev.end_of(canceled)
-        said = end(dev, signal.SIGINT, 0)
+        with started(root) as dev:
+            stopped = [first_of(dev, dev.launch("long"))]
+            canceled = first_of(dev, dev.launch("long"))
+            end_it = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
+            dev.ask(end_it, id=canceled)
+            dev.end_of(canceled)
+            said = end(dev, signal.SIGINT, 0)
         assert "1 run is interrupted, and goes on when `cloudflow dev` is started again." in said
         status = {run.run_id: run.status.value for run in runs_in(root)}
         assert status == {stopped[0]: "FAILURE", canceled: "CANCELED"}
 
-        dev = Dev.start(root)
-        stopped.append(next_of(dev, stopped[0]))
-        end(dev, signal.SIGKILL, -9)
+        with started(root) as dev:
+            stopped.append(next_of(dev, stopped[0]))
+            end(dev, signal.SIGKILL, -9)
 
-        dev = Dev.start(root)
-        stopped.append(next_of(dev, stopped[1]))
-        site.is_open = True
-        assert dev.end_of(stopped[2])["status"] == "SUCCESS"
-        end(dev, signal.SIGHUP, 0)
+        with started(root) as dev:
+            stopped.append(next_of(dev, stopped[1]))
+            site.is_open = True
+            assert dev.end_of(stopped[2])["status"] == "SUCCESS"
+            end(dev, signal.SIGHUP, 0)
     assert site.made == ["/made", "/made"], "once for each of the two that were launched"
     runs = {run.run_id: run for run in runs_in(root)}
     assert runs.keys() == {*stopped, canceled}
@@ -461,16 +463,28 @@ def test_runs_go_on_by_themselves_after_it_was_stopped_and_after_it_was_killed(
     assert {runs[id].root_run_id for id in stopped[1:]} == {stopped[0]}
 
 
+@contextmanager
+def started(root: Path) -> Iterator[Dev]:
+    dev = Dev.start(root)
+    try:
+        yield dev
+    finally:
+        dev.process.kill()
+        dev.process.wait()
+        assert dev.process.stdout is not None
+        dev.process.stdout.close()
+
+
 def first_of(dev: Dev, run_id: str) -> str:
     """Wait until a run stands at its gate."""
-    eventually(lambda: steps(dev.run(run_id)).get("gate") == "IN_PROGRESS")
+    eventually(lambda: steps(dev.run(run_id)).get("gate") == "IN_PROGRESS", 240)
     return run_id
 
 
 def next_of(dev: Dev, run_id: str) -> str:
     """Wait until the run that goes on with another one stands at its gate."""
     tags = [{"key": "dagster/parent_run_id", "value": run_id}]
-    (found,) = eventually(lambda: dev.runs(tags=tags))
+    (found,) = eventually(lambda: dev.runs(tags=tags), 240)
     return first_of(dev, found["runId"])
 
 
@@ -478,12 +492,10 @@ def end(dev: Dev, number: signal.Signals, status: int) -> str:
     """Stop everything; return what was said while it stopped."""
     assert len(everything_of(dev.root)) > 4
     dev.process.send_signal(number)
-    assert dev.process.wait(60) == status
-    eventually(lambda: not everything_of(dev.root), 60)
+    assert dev.process.wait(120) == status
+    eventually(lambda: not everything_of(dev.root), 120)
     assert dev.process.stdout is not None
-    said = dev.process.stdout.read()
-    dev.process.stdout.close()
-    return said
+    return dev.process.stdout.read()
 
 
 def runs_in(root: Path) -> list[dg.DagsterRun]:

@@ -49,7 +49,7 @@ def gate() -> Iterator[Gate]:
 
 
 def eventually(condition: Callable[[], Any]) -> None:
-    give_up = time.monotonic() + 120
+    give_up = time.monotonic() + 240
     while not condition():
         assert time.monotonic() < give_up
         time.sleep(0.1)
@@ -57,7 +57,7 @@ def eventually(condition: Callable[[], Any]) -> None:
 
 def stop(process: subprocess.Popen[str], number: signal.Signals) -> int:
     process.send_signal(number)
-    process.communicate(timeout=60)
+    process.communicate(timeout=120)
     return process.returncode
 
 
@@ -114,7 +114,7 @@ def test_ctrl_c_cancels_a_run_that_waits_for_its_place(
 
     assert stop(second, signal.SIGINT) != 0
     gate.is_open = True
-    first.communicate(timeout=60)
+    first.communicate(timeout=120)
     statuses = [run.status for run in programs.runs_of("alone")]
     assert statuses == [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED]
 

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import logging
 import re
+from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
+from dagster._daemon.auto_run_reexecution import event_log_consumer
+
+from cloudflow_dagster.engine.instance import open_instance
+from cloudflow_dagster.project import find_project
 
 
 def test_the_version_is_the_one_that_all_of_this_was_checked_on() -> None:
@@ -372,3 +378,14 @@ def test_the_resources_of_a_run_are_at_hand_after_its_steps() -> None:
     made = ScopedResourcesBuilder({"cloudflow": 1})
     assert made.resource_instance_dict["cloudflow"] == 1
     assert isinstance(vars(PlanExecutionContext)["scoped_resources_builder"], property)
+
+
+def test_the_first_daemon_goes_on_with_what_was_interrupted_before_it_looked(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "cloudflow.yaml").write_text("{}\n")
+    with open_instance(find_project(tmp_path)) as instance:
+        found = event_log_consumer._fetch_persisted_cursors(
+            instance, event_log_consumer.DAGSTER_EVENT_TYPES, logging.getLogger(__name__)
+        )
+    assert found == dict.fromkeys(event_log_consumer.DAGSTER_EVENT_TYPES, 0)
