@@ -83,6 +83,7 @@ class SqliteRecords:
         self.lineage = tuple(Ancestor(*ancestor) for ancestor in lineage)
         self._db = database(Path(where) if isinstance(where, str) else where)
         self._waiting: list[tuple[Any, ...]] = []
+        self._settled: list[Settled] = []
         self._oldest = 0.0
         self._lock = threading.Lock()
         self._opened: set[tuple[int, str]] = set()
@@ -275,29 +276,32 @@ class SqliteRecords:
             if not self._waiting:
                 self._oldest = time.monotonic()
             self._waiting.append(row)
+            if settled:
+                self._settled.append(settled)
             full = len(self._waiting) >= BATCH or time.monotonic() - self._oldest > BATCH_SECONDS
         if full or not soon or settled:
-            self.flush(settled)
+            self.flush()
         return as_stored(self._db, place, record)
 
-    def flush(self, settled: Settled | None = None) -> None:
+    def flush(self) -> None:
         """Store what waits to be written.
 
-        Args:
-            settled: What came of a call, to be stored with it.
+        Raises:
+            RecordsError: It cannot be. It waits on, and is stored by whoever asks for that next.
         """
         # The lock is held until the rows are stored: whoever finds nothing waiting can read them.
         with self._lock:
-            if not self._waiting and not settled:
+            if not self._waiting:
                 return
-            rows, self._waiting = self._waiting, []
-            if len(rows) == 1 and not settled:
-                self._db.execute(INSERT, rows[0])
-                return
-            with self._db.write() as connection:
-                connection.executemany(INSERT, rows)
-                if settled:
-                    settle(connection, self._run, settled)
+            if len(self._waiting) == 1 and not self._settled:
+                self._db.execute(INSERT, self._waiting[0])
+            else:
+                with self._db.write() as connection:
+                    connection.executemany(INSERT, self._waiting)
+                    for settled in self._settled:
+                        settle(connection, self._run, settled)
+            # Not before they are stored.
+            self._waiting, self._settled = [], []
 
     # Loops
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sqlite3
+import subprocess
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,9 +33,14 @@ pytestmark = pytest.mark.integration
 
 @dataclass
 class Desk:
-    """Opens a ticket for each POST; kills who asked before it answers, while it is told to."""
+    """Opens a ticket for each POST; kills who asked before it answers, while it is told to.
+
+    Before it answers, but for so many passes, it does what is to be done meanwhile.
+    """
 
     victim: int | None = None
+    meanwhile: Callable[[], None] = lambda: None
+    passes: int = 0
     opened: list[str] = field(default_factory=list[str])
     keys: list[str | None] = field(default_factory=list[str | None])
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -43,6 +51,9 @@ class Desk:
             if key is None or key not in self.keys:
                 self.opened.append(asked.path)
             self.keys.append(key)
+            self.passes -= 1
+            if self.passes < 0:
+                self.meanwhile()
             if self.victim is not None:
                 os.kill(self.victim, signal.SIGKILL)
                 self.victim = None
@@ -152,3 +163,76 @@ def test_with_an_idempotency_header_nobody_is_asked(
     assert site.opened == ["/once"]
     assert len(site.keys) == 2
     assert len(set(site.keys)) == 1
+
+
+def full(process: subprocess.Popen[str]) -> None:
+    """Let a process write nothing more to any file, as on a disk without space."""
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+
+
+def test_a_disk_that_is_full_after_the_call_was_made_makes_nothing_twice(
+    programs: Programs, cloudflow: CommandLine, desk: tuple[Desk, Web]
+) -> None:
+    site, web = desk
+    once = post("once", web.url("/once"), idempotency_header="Idempotency-Key")
+    other = post("other", web.url("/other"))
+    programs.write(chain(MANUAL, once, other, result("{{ input.body }}")), "full")
+
+    def run(*words: str) -> tuple[str, str]:
+        """Run until a call's answer cannot be stored; return the run and what was said of it."""
+        process = cloudflow.start(*words, "--format", "json")
+        site.meanwhile = lambda: full(process)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode in {1, 2}
+        site.meanwhile = lambda: None
+        return programs.runs_of("full")[-1].run_id, said
+
+    first, said = run("run", "full")
+    assert "ulimit -f" in said
+    assert "Traceback" not in said
+    assert site.opened == ["/once"]
+    # There is space, the first is settled by its token, and the disk is full again.
+    site.passes = 1
+    second, _ = run("runs", "retry", first)
+    assert site.opened == ["/once", "/other"]
+    asked = resume(cloudflow, second)
+    assert asked["nodes"]["other"]["error"]["code"] == "MaybeDone"
+    said_so = ["answer", asked["run_id"], "other", "done", "--output", '{"body": "ticket 8"}']
+    ended = cloudflow(*said_so, "--format", "json").json
+
+    assert (ended["status"], ended["result"]) == ("success", "ticket 8")
+    assert site.opened == ["/once", "/other"]
+    assert site.keys[0] == site.keys[1] is not None
+
+
+def test_records_that_another_process_holds_for_a_while_lose_nothing(
+    programs: Programs, cloudflow: CommandLine, desk: tuple[Desk, Web]
+) -> None:
+    site, web = desk
+    nodes = [post(name, web.url(f"/{name}")) for name in ("a", "b")]
+    programs.write(chain(MANUAL, *nodes, result("{{ nodes.a.body & nodes.b.body }}")), "held")
+    records = programs.project.state / "records.sqlite"
+    held: list[threading.Thread] = []
+
+    def hold() -> None:
+        with closing(sqlite3.connect(records, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            taken.set()
+            time.sleep(2)
+            other.execute("ROLLBACK")
+
+    def take() -> None:
+        taken.clear()
+        held.append(threading.Thread(target=hold))
+        held[-1].start()
+        assert taken.wait(60)
+
+    taken = threading.Event()
+    site.meanwhile = take
+    ended = cloudflow("run", "held", "--format", "json").json
+    for thread in held:
+        thread.join()
+
+    assert (ended["status"], ended["result"]) == ("success", "ticket 7ticket 7")
+    assert site.opened == ["/a", "/b"]
+    assert len(held) == 2

@@ -6,10 +6,14 @@ import json
 import multiprocessing
 import sqlite3
 import threading
+from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from cloudflow_dagster.runtime import database
+from cloudflow_dagster.runtime.intents import Intent, Settled
 from cloudflow_dagster.runtime.records import (
     Ancestor,
     LoopFacts,
@@ -420,3 +424,36 @@ def test_a_full_disk_stores_nothing_by_halves(path: Path) -> None:
     found = records.read(RecordKey("a"))
     assert found is not None
     assert json.dumps(found.output) == "1"
+
+
+def test_what_could_not_be_written_is_written_as_soon_as_it_can_be(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
+    records = SqliteRecords(path, "r")
+    key = RecordKey("each", (0,))
+    call = records.call_key(RecordKey("make"), "make")
+    begun = Intent(
+        key=call,
+        run="r",
+        began=datetime.now(UTC),
+        action="test",
+        request="{}",
+        exact=True,
+        print="",
+        state="open",
+    )
+    records.intents.begin(begun)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        records.write(key, success(1), soon=True)
+        with pytest.raises(RecordsError, match="Another process holds it"):
+            records.write(RecordKey("make"), success(2), settled=Settled(call, "done"))
+        other.execute("ROLLBACK")
+    records.close()
+
+    again = SqliteRecords(path, "again", [("r", None, True)])
+    assert [again.of_run("r", k) is not None for k in (key, RecordKey("make"))] == [True, True]
+    settled = again.intents.find(call)
+    assert settled is not None
+    assert settled.state == "done"
