@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import dagster as dg
 from dagster._utils.interrupts import setup_interrupt_handlers
 
 from cloudflow_dagster.engine import processes
+from cloudflow_dagster.engine.concurrency import UNFINISHED
 from cloudflow_dagster.engine.flow_runs import go_on
 from cloudflow_dagster.engine.instance import dagster_home
 from cloudflow_dagster.engine.processes import Child
@@ -35,6 +37,11 @@ RUNS_A_WORKER = 200
 _TIDY_SECONDS = 15.0
 _CHILDREN_SECONDS = 2.0
 _PATIENCE = 12.0
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 300.0
+"""Seconds until another process is started after one that could not do its work."""
+_AT_ONCE = 1_000
+"""Runs that are asked for in one query."""
 _log = logging.getLogger("cloudflow")
 
 
@@ -45,39 +52,90 @@ class Resumer:
     Attributes:
         project: The project.
         instance: Where its runs are kept.
+        now: Gives the time in seconds, from any beginning.
     """
 
     project: Project
     instance: dg.DagsterInstance
+    now: Callable[[], float] = time.monotonic
     _workers: list[Child] = field(default_factory=list[Child])
-    _tidied: float = 0.0
-    _asked: float = 0.0
+    _tidied: float = -_TIDY_SECONDS
+    _asked: float = -_CHILDREN_SECONDS
     _started: int = 0
+    _pause: float = 0.0
+    _not_before: float = 0.0
+    _told: set[str] = field(default_factory=set[str])
 
     def look(self) -> None:
         """Start a process if a run is due and there are not too many already."""
         path = self.project.records
         if not path.exists():
             return
-        waits, now = Waits(path), time.monotonic()
+        waits, now = Waits(path), self.now()
         if now - self._asked > _CHILDREN_SECONDS:
             self._asked = now
             self.note_ended_children(waits)
         if now - self._tidied > _TIDY_SECONDS:
             self._tidied = now
             self.tidy(waits)
-        self._workers = [worker for worker in self._workers if not worker.ended]
-        if len(self._workers) < MOST_WORKERS and self._too_few(waits):
-            self._started += 1
-            self._workers.append(
-                processes.start(
-                    f"waits {self._started % MOST_WORKERS}",
-                    [sys.executable, "-m", "cloudflow_dagster.engine.resuming"],
-                    logs=self.project.state / "logs",
-                    environment={"DAGSTER_HOME": str(dagster_home(self.project))},
-                    folder=self.project.root,
-                )
+        self._take_leave(waits)
+        if (
+            len(self._workers) < MOST_WORKERS
+            and self.now() >= self._not_before
+            and self._too_few(waits)
+        ):
+            self._start(waits)
+
+    def _start(self, waits: Waits) -> None:
+        """Start a process that goes on with what is due."""
+        self._started += 1
+        name = f"waits {self._started % MOST_WORKERS}"
+        try:
+            worker = processes.start(
+                name,
+                [sys.executable, "-m", "cloudflow_dagster.engine.resuming"],
+                logs=self.project.state / "logs",
+                environment={"DAGSTER_HOME": str(dagster_home(self.project))},
+                folder=self.project.root,
             )
+        except OSError as error:
+            self._failed(waits, f"a process for that cannot be started: {error}.")
+        else:
+            self._workers.append(worker)
+
+    def _take_leave(self, waits: Waits) -> None:
+        """See how the processes ended that have."""
+        ended = [worker for worker in self._workers if worker.ended]
+        self._workers = [worker for worker in self._workers if worker not in ended]
+        for worker in ended:
+            status = worker.process.returncode
+            if status == 0:
+                self._pause, self._not_before = 0.0, 0.0
+                self._told.clear()
+            else:
+                words = worker.last_words().rpartition("\n")[2].strip()
+                said = f"the process for that ended with status {status}, see {worker.log}."
+                self._failed(waits, f"{said} The last that it said: {words}" if words else said)
+
+    def _failed(self, waits: Waits, why: str) -> None:
+        """Start no other process for a while, and tell people once what is wrong."""
+        self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _FIRST_PAUSE)
+        self._not_before = self.now() + self._pause
+        due = waits.due(time.time(), MOST_WORKERS)
+        new = [run_id for run_id in due if run_id not in self._told]
+        if not new:
+            return
+        message = (
+            f"What was waited for has come, and the run cannot be gone on with yet: {why} This is "
+            f"tried again, ever more seldom, every {_LONGEST_PAUSE / 60:.0f} minutes at last; "
+            "once what is wrong there is mended the run goes on, at once if CloudFlow is started "
+            "again."
+        )
+        if not self._told:
+            _log.error("%s (Runs: %s.)", message, ", ".join(new))
+        self._told.update(new)
+        for run in self.instance.get_runs(dg.RunsFilter(run_ids=new)):
+            self.instance.report_engine_event(message, run)
 
     def _too_few(self, waits: Waits) -> bool:
         """Return whether runs are due that no process is about to claim.
@@ -92,25 +150,37 @@ class Resumer:
         children = waits.children()
         if not children:
             return
-        going_on = {
-            run.run_id
-            for run in self.instance.get_runs(dg.RunsFilter(run_ids=list(children)))
-            if not run.is_finished
-        }
+        going_on = self._going_on(children)
         for run_id in children.keys() - going_on:
             for wait in children[run_id]:
                 waits.answer(wait, None, "")
 
     def tidy(self, waits: Waits) -> None:
         """Take runs back from processes that are gone, and forget those that have ended."""
-        for run_id, worker in waits.suspended().items():
-            if worker is not None and not process_is_gone(worker):
-                continue
-            run = self.instance.get_run_by_id(run_id)
-            if run is None or run.is_finished:
-                waits.forget(run_id)
-            elif worker is not None and run.status is dg.DagsterRunStatus.SUSPENDED:
-                waits.release(run_id, worker)
+        nobodys = {
+            run_id: worker
+            for run_id, worker in waits.suspended().items()
+            if worker is None or process_is_gone(worker)
+        }
+        going_on = self._going_on(nobodys)
+        for run_id in nobodys.keys() - going_on:
+            waits.forget(run_id)
+        left = {run_id: worker for run_id, worker in nobodys.items() if worker is not None}
+        for run_id in self._with_status(left.keys() & going_on, [dg.DagsterRunStatus.SUSPENDED]):
+            waits.release(run_id, left[run_id] or "")
+
+    def _going_on(self, run_ids: Iterable[str]) -> set[str]:
+        """Return which of these runs are there and have not ended."""
+        return self._with_status(run_ids, UNFINISHED)
+
+    def _with_status(self, run_ids: Iterable[str], statuses: list[dg.DagsterRunStatus]) -> set[str]:
+        """Return which of these runs have such a status; their ids alone are read."""
+        found: set[str] = set()
+        ids = list(run_ids)
+        for first in range(0, len(ids), _AT_ONCE):
+            wanted = dg.RunsFilter(run_ids=ids[first : first + _AT_ONCE], statuses=statuses)
+            found.update(self.instance.get_run_ids(wanted))
+        return found
 
     def stop(self) -> None:
         """End the processes; the runs that they execute are interrupted."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import dagster as dg
+import pytest
 
 from cloudflow_dagster.engine.flow_runs import go_on
 from cloudflow_dagster.engine.resuming import Resumer
@@ -281,3 +283,71 @@ def test_another_child_run_is_waited_for_anew(project: Project) -> None:
 
     other = waits.begin(key, Asked(way="run", run="other"), "r", None)
     assert (other.child, other.answer) == ("other", None)
+
+
+def test_what_cannot_be_gone_on_with_is_told_once_and_tried_ever_more_seldom(
+    flows: Flows,
+    project: Project,
+    instance: dg.DagsterInstance,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    flows.write("f", [ask("ask"), value("after", 1)], ["ask > after"])
+    run = flows.run("f")["run_id"]
+    answer(project, run)
+    settings = project.root / "cloudflow.yaml"
+    mended = settings.read_text() if settings.exists() else "{}\n"
+    settings.write_text("no such setting: 1\n")
+    clock = [1000.0]
+    resumer = Resumer(project, instance, now=lambda: clock[0])
+
+    def look_until_the_process_has_ended() -> int:
+        resumer.look()
+        for worker in resumer._workers:
+            worker.process.wait(60)
+        resumer.look()
+        return resumer._started
+
+    try:
+        # Nothing is due again before the pause is over, which doubles.
+        for expected, seconds in ((1, 0.9), (1, 0.2), (2, 1.9), (2, 0.2)):
+            assert look_until_the_process_has_ended() == expected
+            clock[0] += seconds
+        assert instance.get_run_by_id(run).status is dg.DagsterRunStatus.SUSPENDED  # type: ignore[union-attr]
+        told = [e.message for e in instance.all_logs(run) if "cannot be gone on" in e.message]
+        assert len(told) == 1
+        assert "ended with status" in told[0]
+        assert "waits_1.log" in told[0]
+        assert caplog.text.count("cannot be gone on with yet") == 1
+
+        settings.write_text(mended)
+        look_until_the_process_has_ended()
+    finally:
+        resumer.stop()
+    assert instance.get_run_by_id(run).status is dg.DagsterRunStatus.SUCCESS  # type: ignore[union-attr]
+
+
+def test_thousands_of_waiting_runs_are_tidied_in_a_handful_of_queries(
+    flows: Flows, project: Project, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flows.write("f", [ask("ask")], [])
+    still, gone = (flows.run("f")["run_id"] for _ in range(2))
+    ended = instance.get_run_by_id(gone)
+    assert ended
+    instance.report_run_canceled(ended)
+    waits = Waits(project.records)
+    for n in range(3_000):
+        waits.suspend(f"deleted{n}", 0.0)
+    assert waits.claim(still, f"{socket.gethostname()}:1:no such process")
+    queries: list[object] = []
+    storage = type(instance.run_storage)
+    for name in ("get_run_ids", "get_runs", "get_run_records"):
+        counted = getattr(storage, name)
+        monkeypatch.setattr(
+            storage,
+            name,
+            lambda *a, counted=counted, **k: (queries.append(a), counted(*a, **k))[1],
+        )
+
+    Resumer(project, instance).tidy(waits)
+    assert len(queries) <= 5
+    assert waits.suspended() == {still: None}
