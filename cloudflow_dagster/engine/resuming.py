@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -40,8 +40,6 @@ _PATIENCE = 12.0
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 300.0
 """Seconds until another process is started after one that could not do its work."""
-_AT_ONCE = 1_000
-"""Runs that are asked for in one query."""
 _log = logging.getLogger("cloudflow")
 
 
@@ -150,37 +148,31 @@ class Resumer:
         children = waits.children()
         if not children:
             return
-        going_on = self._going_on(children)
+        going_on = self._with_status(UNFINISHED)
         for run_id in children.keys() - going_on:
             for wait in children[run_id]:
                 waits.answer(wait, None, "")
 
     def tidy(self, waits: Waits) -> None:
         """Take runs back from processes that are gone, and forget those that have ended."""
+        waits.follow_the_clock(time.time())
         nobodys = {
             run_id: worker
             for run_id, worker in waits.suspended().items()
             if worker is None or process_is_gone(worker)
         }
-        going_on = self._going_on(nobodys)
-        for run_id in nobodys.keys() - going_on:
+        if not nobodys:
+            return
+        for run_id in nobodys.keys() - self._with_status(UNFINISHED):
             waits.forget(run_id)
         left = {run_id: worker for run_id, worker in nobodys.items() if worker is not None}
-        for run_id in self._with_status(left.keys() & going_on, [dg.DagsterRunStatus.SUSPENDED]):
-            waits.release(run_id, left[run_id] or "")
+        if left:
+            for run_id in left.keys() & self._with_status([dg.DagsterRunStatus.SUSPENDED]):
+                waits.release(run_id, left[run_id])
 
-    def _going_on(self, run_ids: Iterable[str]) -> set[str]:
-        """Return which of these runs are there and have not ended."""
-        return self._with_status(run_ids, UNFINISHED)
-
-    def _with_status(self, run_ids: Iterable[str], statuses: list[dg.DagsterRunStatus]) -> set[str]:
-        """Return which of these runs have such a status; their ids alone are read."""
-        found: set[str] = set()
-        ids = list(run_ids)
-        for first in range(0, len(ids), _AT_ONCE):
-            wanted = dg.RunsFilter(run_ids=ids[first : first + _AT_ONCE], statuses=statuses)
-            found.update(self.instance.get_run_ids(wanted))
-        return found
+    def _with_status(self, statuses: list[dg.DagsterRunStatus]) -> set[str]:
+        """Return the ids of all runs with such a status, in one query, and nothing else of them."""
+        return set(self.instance.get_run_ids(dg.RunsFilter(statuses=statuses)))
 
     def stop(self) -> None:
         """End the processes; the runs that they execute are interrupted."""

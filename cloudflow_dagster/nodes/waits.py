@@ -16,6 +16,7 @@ class Wait:
     Attributes:
         way: What is waited for.
         due: Seconds since 1970 at which a wait for a time ends.
+        seconds: How long such a wait is; None if it ends at that moment, as clocks say.
         message: What people are asked, or told.
         approvers: Who may answer; nobody named: anybody.
         run: Id of the run that is waited for.
@@ -23,6 +24,7 @@ class Wait:
 
     way: Way
     due: float | None = None
+    seconds: float | None = None
     message: str | None = None
     approvers: tuple[str, ...] = ()
     run: str | None = None

@@ -6,6 +6,43 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from dataclasses import dataclass
+
+_SET = 2.0
+"""Seconds by which a clock that was set differs from one that is a little fast or slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The two clocks of a machine.
+
+    Attributes:
+        wall: Gives the seconds since 1970; people and programs set it forward and back.
+        steady: Gives seconds since any moment, in this process alone; nobody sets it.
+    """
+
+    wall: Callable[[], float] = time.time
+    steady: Callable[[], float] = time.monotonic
+
+
+class SetBack:
+    """Notices that the wall clock was set, by the one that nobody sets.
+
+    Args:
+        clocks: Both.
+    """
+
+    def __init__(self, clocks: Clocks) -> None:
+        self._clocks = clocks
+        self._difference = clocks.wall() - clocks.steady()
+
+    def seconds(self) -> float:
+        """Return by how much the clock was set back since this was last asked; 0 if it was not."""
+        difference = self._clocks.wall() - self._clocks.steady()
+        by = self._difference - difference
+        if abs(by) > _SET:
+            self._difference = difference
+        return by if by > _SET else 0.0
 
 
 class RunClock:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from cloudflow_dagster.project.server import RecordsServer
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_SECONDS = 60.0
 
 _VERSION_1 = """
@@ -74,7 +74,10 @@ CREATE TABLE undoings (
     run INTEGER PRIMARY KEY, by_run INTEGER NOT NULL, ended INTEGER NOT NULL, afresh TEXT NOT NULL
 );
 """
-SCHEMA = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5 = """
+ALTER TABLE waits ADD COLUMN seconds REAL;
+"""
+SCHEMA = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 """What makes each version of the schema from the one before, the first from nothing."""
 
 

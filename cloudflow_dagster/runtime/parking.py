@@ -8,23 +8,26 @@ never leaves any more, so that nothing is done twice.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
+
+from cloudflow_dagster.runtime.clock import Clocks
 
 LONGEST = 60.0
 """Seconds that a process is kept for a wait."""
 _LOOK = 0.2
+_OF_THE_MACHINE = Clocks()
 
 
 class Parking:
     """The waiting threads of one run in one process.
 
     Args:
-        now: Gives the time in seconds since 1970.
+        clocks: Of the machine.
     """
 
-    def __init__(self, now: Callable[[], float] = time.time) -> None:
-        self._now = now
+    def __init__(self, clocks: Clocks = _OF_THE_MACHINE) -> None:
+        self.clocks = clocks
+        self._now = clocks.wall
         self._lock = threading.Lock()
         self._ends: dict[object, float | None] = {}
         self._suspended = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import CallLog
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
 from cloudflow_dagster.nodes.waits import Wait as Asked
+from cloudflow_dagster.runtime.clock import SetBack
 from cloudflow_dagster.runtime.waits import Wait, WaitKey
 
 if TYPE_CHECKING:
@@ -55,14 +55,20 @@ def wait_for(
     wait = waits.begin(key, asked, run.id, expires)
     log.info(described(wait))
     looked = 0.0
+    clocks = run.parking.clocks
+    set_back = SetBack(clocks)
 
     def ended() -> bool:
-        nonlocal looked
-        if wait.ends is not None and time.time() >= wait.ends:
+        nonlocal looked, wait
+        back = set_back.seconds()
+        if back:
+            waits.move(key, back)
+            wait = waits.get(key) or wait
+        if wait.ends is not None and clocks.wall() >= wait.ends:
             return True
-        if wait.way == "time" or time.monotonic() - looked < _ASK:
+        if wait.way == "time" or clocks.steady() - looked < _ASK:
             return False
-        looked = time.monotonic()
+        looked = clocks.steady()
         now = waits.get(key)
         return (now is not None and now.answer is not None) or (over is not None and over())
 
@@ -70,7 +76,7 @@ def wait_for(
     if run.stop.is_set():
         raise Canceled
     now = waits.get(key) or wait
-    late = now.expires is not None and time.time() >= now.expires
+    late = now.expires is not None and clocks.wall() >= now.expires
     if now.answer is None and late and (now.due is None or now.due > (now.expires or 0)):
         waits.end(key)
         raise NodeError("Timeout", f"Nobody waits any longer: {described(now)}", transient=False)

@@ -24,10 +24,16 @@ from cloudflow_dagster.runtime.stored import outer_text
 
 _COLUMNS = (
     "root, node, items, round, run, way, due, expires, message, approvers, child, since, token, "
-    "answer, answered_by, answered_at, over"
+    "answer, answered_by, answered_at, over, seconds"
 )
 _KEY = "root = ? AND node = ? AND items = ? AND round = ?"
 _NEVER = 1e18
+_SET_BACK = 2.0
+"""Seconds by which a clock must have been set back to be told from one that is a little off."""
+_MOVED = (
+    "UPDATE waits SET due = CASE WHEN seconds IS NULL THEN due ELSE due - ? END, "
+    "expires = expires - ?, since = since - ? WHERE over = 0 AND "
+)
 
 
 class WaitKey(NamedTuple):
@@ -70,6 +76,7 @@ class Wait:
         answered_by: Who answered.
         answered_at: When, in seconds since 1970.
         over: Whether the step has gone on.
+        seconds: How long a wait for a time is to be; None if it ends at a moment.
     """
 
     key: WaitKey
@@ -86,6 +93,7 @@ class Wait:
     answered_by: str | None
     answered_at: float | None
     over: bool
+    seconds: float | None = None
 
     @property
     def ends(self) -> float | None:
@@ -120,12 +128,13 @@ class Waits:
             expires: When nobody waits any longer, in seconds since 1970.
         """
         values = (*key, run, asked.way, asked.due, expires, asked.message)
-        more = (to_text(list(asked.approvers)), asked.run, time.time(), secrets.token_urlsafe(24))
+        token = secrets.token_urlsafe(24)
+        more = (to_text(list(asked.approvers)), asked.run, time.time(), token, asked.seconds)
         with self._db.write() as connection:
             connection.execute(
                 "INSERT OR IGNORE INTO waits (root, node, items, round, run, way, due, expires, "
-                "message, approvers, child, since, token) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "message, approvers, child, since, token, seconds) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*values, *more),
             )
             connection.execute(
@@ -151,6 +160,35 @@ class Waits:
     def end(self, key: WaitKey) -> None:
         """Note that the step goes on."""
         self._db.execute(f"UPDATE waits SET over = 1 WHERE {_KEY}", tuple(key))  # noqa: S608
+
+    def move(self, key: WaitKey, by: float) -> None:
+        """Let a wait end earlier by so many seconds, because the clock was set back by as many."""
+        self._db.execute(f"{_MOVED}{_KEY}", (by, by, by, *key))
+
+    def follow_the_clock(self, now: float) -> None:
+        """Let no suspended run wait for longer because the clock was set back meanwhile.
+
+        How much time has passed since it was suspended is not known then, so that none is taken
+        off. What ends at a moment ends at that moment.
+
+        Args:
+            now: Seconds since 1970.
+        """
+        with self._db.read() as connection:
+            rows = connection.execute(
+                "SELECT run, since FROM suspended WHERE since > ?", (now + _SET_BACK,)
+            ).fetchall()
+        for run, since in rows:
+            by = since - now
+            with self._db.write() as connection:
+                moved = connection.execute(
+                    "UPDATE suspended SET since = ? WHERE run = ? AND since = ?", (now, run, since)
+                ).rowcount
+                if moved:
+                    connection.execute(f"{_MOVED}run = ?", (by, by, by, run))
+                    connection.execute(
+                        "UPDATE suspended SET next = ? WHERE run = ?", (_next(connection, run), run)
+                    )
 
     # What others ask and say
 
@@ -293,7 +331,7 @@ def _next(connection: Any, run: str) -> float:
 
 def _wait(row: Sequence[Any]) -> Wait:
     *key, run, way, due, expires, message, approvers, child, since, token = row[:13]
-    answer, answered_by, answered_at, over = row[13:]
+    answer, answered_by, answered_at, over, seconds = row[13:]
     return Wait(
         key=WaitKey(*key),
         run=run,
@@ -309,4 +347,5 @@ def _wait(row: Sequence[Any]) -> Wait:
         answered_by=answered_by,
         answered_at=answered_at,
         over=bool(over),
+        seconds=seconds,
     )

@@ -178,15 +178,18 @@ class _Work:
         until = self.step.until
         if until is None:
             return attempt.work(self._deadline(self.step.timeout), 0)
+        # A clock that was set back between two attempts gives no more time than there was.
+        given = min(until.timeout, rounds.since + until.timeout - time.time())
+        ends = time.monotonic() + given
         while True:
-            left = rounds.since + until.timeout - time.time()
+            left = ends - time.monotonic()
             if left <= 0:
                 raise self._until_timeout()
             output = self._round(attempt, rounds.round, left)
             if self._holds(attempt, output):
                 return output
             self._keep_round(attempt, output)
-            left = rounds.since + until.timeout - time.time()
+            left = ends - time.monotonic()
             self.log.info(f"Round {rounds.round + 1}: `until` does not hold yet.")
             if self.frame.run.stop.wait(max(0.0, min(until.interval, left))):
                 raise Canceled

@@ -93,7 +93,7 @@ def wait(
     if until is not None:
         call.wait_for(Wait(way="time", due=_due(until)))
     elif seconds is not None and seconds > LONGEST:
-        call.wait_for(Wait(way="time", due=time.time() + seconds))
+        call.wait_for(Wait(way="time", due=time.time() + seconds, seconds=seconds))
     else:
         call.log.info(f"Waits for {seconds or 0:.3g} s.")
         call.sleep(seconds or 0)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from cloudflow_dagster.nodes.waits import Wait as Asked
+from cloudflow_dagster.runtime.clock import Clocks, SetBack
 from cloudflow_dagster.runtime.parking import Parking
+from cloudflow_dagster.runtime.waiting import wait_for
 from cloudflow_dagster.runtime.waits import WaitKey, Waits
 
 
@@ -110,3 +116,81 @@ def test_no_thread_leaves_once_the_run_is_suspended() -> None:
 
     threading.Thread(target=work, daemon=True).start()
     assert not passed.wait(0.5)
+
+
+class Hands:
+    """Two clocks: both go on, and one of them can be set."""
+
+    def __init__(self) -> None:
+        self.passed = 0.0
+        self.set_by = 0.0
+
+    @property
+    def clocks(self) -> Clocks:
+        return Clocks(
+            wall=lambda: 1_000_000.0 + self.passed + self.set_by, steady=lambda: self.passed
+        )
+
+
+def test_a_clock_that_is_set_back_is_noticed_once() -> None:
+    hands = Hands()
+    set_back = SetBack(hands.clocks)
+    hands.passed += 50
+    assert set_back.seconds() == 0
+    hands.set_by -= 3600
+    hands.passed += 1
+    assert set_back.seconds() == 3600
+    assert set_back.seconds() == 0
+    hands.set_by += 7200
+    assert set_back.seconds() == 0
+    hands.set_by -= 100
+    assert set_back.seconds() == 100
+
+
+@pytest.mark.parametrize("moment", [False, True])
+def test_a_wait_is_no_longer_because_the_clock_is_set_back_while_it_goes_on(
+    stage: Any, log: Any, moment: bool
+) -> None:
+    hands = Hands()
+    plan = stage.plan({"id": "n", "type": "test.read"})
+    run = replace(
+        stage.run(plan, "r"),
+        parking=Parking(hands.clocks),
+        waits=Waits(stage.folder / "records.sqlite"),
+    )
+    due = hands.clocks.wall() + 100
+    asked = Asked(way="time", due=due, seconds=None if moment else 100.0)
+    ended = threading.Event()
+
+    def wait() -> None:
+        wait_for(run, WaitKey("r", "n"), asked, log, expires=None)
+        ended.set()
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    assert not ended.wait(0.5)
+    hands.set_by -= 3600
+    hands.passed += 90
+    assert not ended.wait(0.5)
+    hands.passed += 10
+    # What ends at a moment ends when the clock says so.
+    assert ended.wait(1 if moment else 30) is not moment
+    hands.passed += 3600
+    assert ended.wait(30)
+    thread.join(30)
+
+
+def test_a_suspended_run_waits_no_longer_because_the_clock_is_set_back(tmp_path: Path) -> None:
+    waits, now = Waits(tmp_path / "records.sqlite"), time.time()
+    for run, seconds in (("for", 600.0), ("until", None)):
+        asked = Asked(way="time", due=now + 600, seconds=seconds)
+        waits.begin(WaitKey(run, "n"), asked, run, None)
+        waits.suspend(run, 0.0)
+    waits.follow_the_clock(now)
+    assert waits.due(now + 599, 5) == []
+
+    back = now - 86_400
+    waits.follow_the_clock(back)
+    assert waits.due(back + 595, 5) == []
+    assert waits.due(back + 605, 5) == ["for"]
+    assert waits.due(now + 605, 5) == ["for", "until"]
