@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from cloudflow_dagster.engine.executor import thread_executor
     from cloudflow_dagster.engine.history import SqliteHistory
     from cloudflow_dagster.engine.launcher import WarmRunLauncher
+    from cloudflow_dagster.engine.stops import stop_event
 
 __all__ = [
     "FlowRunCoordinator",
     "SqliteHistory",
     "WarmRunLauncher",
     "credential_resource",
+    "stop_event",
     "thread_executor",
 ]
 
@@ -37,6 +39,7 @@ _HOMES = {
     "SqliteHistory": "cloudflow_dagster.engine.history",
     "WarmRunLauncher": "cloudflow_dagster.engine.launcher",
     "credential_resource": "cloudflow_dagster.engine.credentials",
+    "stop_event": "cloudflow_dagster.engine.stops",
     "thread_executor": "cloudflow_dagster.engine.executor",
 }
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import dagster as dg
 
+from cloudflow_dagster.engine import stop_event, thread_executor
+
 HERE = Path(__file__).parent
 VERSION = "first"
 SEEN = []
@@ -68,4 +70,58 @@ def untidy() -> None:
     leaves_a_thread()
 
 
-defs = dg.Definitions(jobs=[small, in_processes, long, deadly, untidy])
+MEETING = threading.Barrier(2)
+
+
+@dg.op
+def meets(context: dg.OpExecutionContext) -> int:
+    MEETING.wait(timeout=60)
+    return os.getpid()
+
+
+@dg.op
+def compares(context: dg.OpExecutionContext, pids: list[int]) -> None:
+    context.log.info(f"met in {set(pids)}")
+
+
+@dg.job(executor_def=thread_executor)
+def side_by_side() -> None:
+    compares([meets.alias("a")(), meets.alias("b")()])
+
+
+@dg.op
+def breaks() -> int:
+    raise ValueError("on purpose")
+
+
+@dg.job(executor_def=thread_executor)
+def breaks_beside() -> None:
+    compares([breaks()])
+    meets.alias("a")()
+    meets.alias("b")()
+
+
+@dg.op
+def waits_until_told(context: dg.OpExecutionContext) -> None:
+    (HERE / "waiting").write_text(str(os.getpid()))
+    while not stop_event(context.run_id).wait(0.05):
+        pass
+
+
+@dg.job(executor_def=thread_executor)
+def long_beside() -> None:
+    waits_until_told()
+
+
+defs = dg.Definitions(
+    jobs=[
+        small,
+        in_processes,
+        long,
+        deadly,
+        untidy,
+        side_by_side,
+        breaks_beside,
+        long_beside,
+    ]
+)

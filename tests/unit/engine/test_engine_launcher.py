@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="runs are forked
 
 SETTINGS = """
 telemetry: {{enabled: false}}
+run_monitoring: {{enabled: true, poll_interval_seconds: 1}}
 run_launcher:
   module: cloudflow_dagster.engine.launcher
   class: WarmRunLauncher
@@ -112,13 +114,31 @@ class Deployment:
         assert found
         return found[1], int(found[2]), int(found[3])
 
-    def start_long(self) -> tuple[str, int]:
+    def start_long(self, job: str = "long") -> tuple[str, int]:
         """Launch a run that goes on until it is told not to; return it and its worker."""
         for file in ("waiting", "go_on"):
             (self.code / file).unlink(missing_ok=True)
-        run_id = self.launch("long")
+        run_id = self.launch(job)
         pid = eventually(lambda: (w := self.code / "waiting").exists() and w.read_text())
         return run_id, int(pid)
+
+    def failed_steps(self, run_id: str) -> list[str]:
+        events = [entry.dagster_event for entry in self.logs(run_id) if entry.dagster_event]
+        return [event.step_key for event in events if event.is_step_failure]
+
+    def worker_of(self, run_id: str) -> int:
+        """Return the process of a run as soon as its steps run."""
+        eventually(lambda: self.status(run_id) is dg.DagsterRunStatus.STARTED)
+        note = self.notes.find(run_id)
+        assert note is not None
+        assert note.pid is not None
+        return note.pid
+
+    def is_reported_once(self, run_id: str, worker: int) -> None:
+        """See that the history says, once, that a run's worker is gone."""
+        assert f"The process {worker} that executed the run is gone." in self.messages(run_id)
+        events = [entry.dagster_event for entry in self.logs(run_id) if entry.dagster_event]
+        assert len([event for event in events if event.is_job_failure]) == 1
 
     def zygote(self) -> int:
         (place,) = (self.home / "run_workers").glob("*.place")
@@ -173,6 +193,35 @@ def test_dagsters_multiprocess_executor_works_in_it(fresh: Deployment) -> None:
 
     assert fresh.end_of(run_id) is dg.DagsterRunStatus.SUCCESS, fresh.messages(run_id)
     assert "version first" in fresh.messages(run_id)
+
+
+def test_our_executor_runs_the_steps_of_a_job_in_it_side_by_side(reused: Deployment) -> None:
+    run_id = reused.launch("side_by_side")
+
+    assert reused.end_of(run_id) is dg.DagsterRunStatus.SUCCESS, reused.messages(run_id)
+    assert re.search(r"met in \{\d+\}", reused.messages(run_id))
+
+
+def test_a_failure_in_it_is_told_and_the_next_run_is_not_touched(reused: Deployment) -> None:
+    run_id = reused.launch("breaks_beside")
+
+    assert reused.end_of(run_id) is dg.DagsterRunStatus.FAILURE
+    failed = [
+        e.step_key
+        for e in reused.logs(run_id)
+        if e.dagster_event and e.dagster_event.is_step_failure
+    ]
+    assert failed == ["breaks"]
+    again = reused.launch("side_by_side")
+    assert reused.end_of(again) is dg.DagsterRunStatus.SUCCESS, reused.messages(again)
+
+
+def test_a_run_of_our_executor_is_canceled_in_it(reused: Deployment) -> None:
+    run_id, _ = reused.start_long("long_beside")
+    assert reused.launcher.terminate(run_id)
+
+    assert reused.end_of(run_id) is dg.DagsterRunStatus.CANCELED
+    assert "The run was told to stop." in reused.messages(run_id)
 
 
 def test_a_worker_takes_run_after_run_and_is_replaced(reused: Deployment) -> None:
@@ -333,6 +382,67 @@ def test_health_of_a_dead_worker_is_known_and_the_run_has_failed(own: Deployment
     )
     assert own.status(long) is dg.DagsterRunStatus.FAILURE
     own.launcher._disposed.clear()
+
+
+LAUNCH = """
+import sys
+from pathlib import Path
+import dagster as dg
+from tests.unit.engine.test_engine_launcher import Deployment
+with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
+    there = Deployment(instance, Path(sys.argv[2]))
+    print(there.launch("long_beside"), there.launch("long_beside"), flush=True)
+    sys.stdin.read()
+"""
+LOOK = """
+import sys
+import dagster as dg
+with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
+    health = instance.run_launcher.check_run_worker_health(instance.get_run_by_id(sys.argv[2]))
+    print(health.status.name, instance.get_run_by_id(sys.argv[2]).status.name)
+"""
+
+
+@contextmanager
+def started(*command: str, **more: Any) -> Generator[subprocess.Popen[str]]:
+    """Start a process that ends with this."""
+    with subprocess.Popen(command, text=True, **more) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def test_processes_that_launched_nothing_report_a_worker_that_died(tmp_path: Path) -> None:
+    for there in deploy(tmp_path, runs=1):
+        launches = ("-c", LAUNCH, str(there.home), str(there.code))
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        with started(sys.executable, *launches, **pipes) as launcher:
+            assert launcher.stdout
+            first, second = launcher.stdout.readline().split()
+            pids = [there.worker_of(run_id) for run_id in (first, second)]
+            # Nobody is left who knew of them: neither who launched them nor who forked them.
+            for pid in (launcher.pid, there.zygote(), parent_of(pids[0]), *pids):
+                os.kill(pid, signal.SIGKILL)
+        looked = subprocess.run(
+            [sys.executable, "-c", LOOK, str(there.home), first],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert looked.stdout.split() == ["FAILED", "FAILURE"]
+        there.is_reported_once(first, pids[0])
+
+        daemon = str(Path(sys.executable).with_name("dagster-daemon"))
+        home = {**os.environ, "DAGSTER_HOME": str(there.home)}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with started(daemon, "run", "--empty-workspace", env=home, **quiet):
+            assert there.end_of(second) is dg.DagsterRunStatus.FAILURE
+        there.is_reported_once(second, pids[1])
 
 
 def test_another_interpreter_without_cloudflow_falls_back_and_says_so(own: Deployment) -> None:
