@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import dagster as dg
 from dagster._core.events import EngineEventData
@@ -40,8 +41,7 @@ from dagster._core.execution.plan.execute_plan import (
 )
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.execution.plan.plan import ExecutionPlan
-from dagster._core.execution.plan.state import KnownExecutionState
-from dagster._core.execution.plan.step import ExecutionStep, IExecutionStep
+from dagster._core.execution.plan.step import ExecutionStep
 from dagster._core.execution.retries import RetryMode
 
 from cloudflow_dagster.engine import stops, tags
@@ -51,6 +51,12 @@ from cloudflow_dagster.engine.execution import RunSuspended, can_suspend
 from cloudflow_dagster.engine.light import make_light
 from cloudflow_dagster.engine.limits import CONFIG, Limits
 from cloudflow_dagster.engine.own_process import OwnProcesses, wants_a_process
+from cloudflow_dagster.engine.step_timeouts import (
+    Attempt,
+    check_timeouts,
+    fail_late,
+    timeout_of,
+)
 from cloudflow_dagster.engine.threads import Threads, own_log
 from cloudflow_dagster.engine.undoing import Undoing
 
@@ -96,6 +102,7 @@ class ThreadExecutor(dg.Executor):
         self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan
     ) -> Iterator[dg.DagsterEvent]:
         """Run the plan's steps and yield their events."""
+        check_timeouts(execution_plan)
         yield from self._wait_for_place(plan_context)
         keys = execution_plan.step_keys_to_execute
         place = EngineEventData.in_process(os.getpid(), keys)
@@ -136,7 +143,8 @@ class ThreadExecutor(dg.Executor):
             yield dg.DagsterEvent.engine_event(plan_context, message, EngineEventData())
 
     def _own_processes(self, plan_context: PlanOrchestrationContext) -> OwnProcesses:
-        return OwnProcesses(self, plan_context, stops.stop_event(plan_context.run_id))
+        stop = stops.stop_event(plan_context.run_id)
+        return OwnProcesses(self, plan_context, stop, self._limits.grace)
 
     def _run_steps(
         self,
@@ -208,9 +216,11 @@ class _Rounds:
         self._retrying: set[str] = set()
         self._again: dict[str, dg.DagsterEvent] = {}
         self._can_suspend = can_suspend()
-        self._news: queue.SimpleQueue[tuple[str, dg.DagsterEvent | _Ended]] = queue.SimpleQueue()
+        self._news: queue.SimpleQueue[tuple[Attempt, dg.DagsterEvent | _Ended]] = (
+            queue.SimpleQueue()
+        )
         self._threads = Threads()
-        self._running: dict[str, IExecutionStep] = {}
+        self._running: dict[str, Attempt] = {}
         self._failed_groups: set[str] = set()
         self._told: set[str] = set()
         self._stop = stops.stop_event(context.run_id)
@@ -225,6 +235,7 @@ class _Rounds:
             yield from self._run()
         finally:
             self._threads.close()
+            self._processes.close()
 
     def _run(self) -> Iterator[dg.DagsterEvent]:
         while True:
@@ -233,6 +244,7 @@ class _Rounds:
                 # Asked for first: it also brings in the steps that a dynamic output has mapped.
                 yield from self._active.plan_events_iterator(self._context)
                 yield from self._start_steps()
+                self._give_up_late_steps()
             if not self._running and (self._reason or self._active.is_complete):
                 break
             yield from self._take_news()
@@ -301,45 +313,42 @@ class _Rounds:
                 context.log.info("Not started, nor is any after it: another item has failed.")
             self._active.mark_abandoned(step.key)
             return False
-        self._running[step.key] = step
         self._retrying.discard(step.key)
-        work = self._work
+        timeout = timeout_of(step)
         if wants_a_process(context):
-            work = partial(self._work_apart, self._active.get_known_state())
+            known = self._active.get_known_state()
+            self._begin(Attempt(step), self._processes.execute(context, known, timeout))
         else:
             make_light(context)
-        # A copy of the context, so that what Dagster keeps there is there in the thread too.
-        here = contextvars.copy_context()
-        self._threads.run(f"step {step.key}", lambda: here.run(work, context))
+            attempt = Attempt(step, timeout)
+            self._begin(attempt, _execute(attempt, context))
         return True
 
-    def _work(self, context: StepExecutionContext) -> None:
-        """Execute one step and its hooks; runs in the step's thread."""
-        key = context.step.key
-        events: list[dg.DagsterEvent] = []
-        try:
-            with own_log(context.log):
-                for event in dagster_event_sequence_for_step(context):
-                    events.append(event)
-                    self._news.put((key, event))
-                for event in _trigger_hook(context, events):
-                    self._news.put((key, event))
-        except BaseException as error:
-            # It belongs to the thread that runs the rounds.
-            self._news.put((key, _Ended(error)))
-        else:
-            self._news.put((key, _Ended()))
+    def _begin(self, attempt: Attempt, events: Iterator[dg.DagsterEvent]) -> None:
+        """Let a thread produce the events of an attempt, the only one that counts of its step."""
 
-    def _work_apart(self, known: KnownExecutionState, context: StepExecutionContext) -> None:
-        """Execute one step and its hooks in a process; a thread waits for it."""
-        key = context.step.key
-        try:
-            for event in self._processes.execute(context, known):
-                self._news.put((key, event))
-        except BaseException as error:
-            self._news.put((key, _Ended(error)))
-        else:
-            self._news.put((key, _Ended()))
+        def work() -> None:
+            try:
+                for event in events:
+                    self._news.put((attempt, event))
+            except BaseException as error:
+                # It belongs to the thread that runs the rounds.
+                self._news.put((attempt, _Ended(error)))
+            else:
+                self._news.put((attempt, _Ended()))
+
+        self._running[attempt.step.key] = attempt
+        # A copy of the context, so that what Dagster keeps there is there in the thread too.
+        here = contextvars.copy_context()
+        self._threads.run(f"step {attempt.step.key}", lambda: here.run(work))
+
+    def _give_up_late_steps(self) -> None:
+        for attempt in [each for each in self._running.values() if each.late]:
+            if attempt.timeout is not None and attempt.give_up():
+                known = self._active.get_known_state()
+                context = self._context.for_step(cast("ExecutionStep", attempt.step), known)
+                end = fail_late(self._processes.executor, context, known, attempt.timeout)
+                self._begin(Attempt(attempt.step), end)
 
     def _take_news(self) -> Iterator[dg.DagsterEvent]:
         """Wait until a step has ended, or for the next round, and take all that has happened."""
@@ -348,9 +357,12 @@ class _Rounds:
         while True:
             wait = 0 if ended else until - time.monotonic()
             try:
-                key, news = self._news.get(block=wait > 0, timeout=wait)
+                attempt, news = self._news.get(block=wait > 0, timeout=wait)
             except queue.Empty:
                 return
+            key = attempt.step.key
+            if self._running.get(key) is not attempt:
+                continue  # It was given up.
             if isinstance(news, _Ended):
                 self._take_end(key, news.error)
                 ended = True
@@ -368,7 +380,7 @@ class _Rounds:
             return
         self._active.handle_event(event)
         if event.is_step_failure and event.step_key in self._running:
-            marks = self._running[event.step_key].tags or {}
+            marks = self._running[event.step_key].step.tags or {}
             if tags.GROUP in marks and marks.get(tags.GROUP_STOPS) == "true":
                 self._failed_groups.add(marks[tags.GROUP])
 
@@ -383,6 +395,17 @@ class _Rounds:
         told = self._reason or self._stop.is_set()
         if error is not None and not (told and isinstance(error, _INTERRUPTS)):
             self._end_early(error)
+
+
+def _execute(attempt: Attempt, context: StepExecutionContext) -> Iterator[dg.DagsterEvent]:
+    """Execute one step and its hooks."""
+    events: list[dg.DagsterEvent] = []
+    with own_log(context.log, attempt.may_say):
+        for event in dagster_event_sequence_for_step(context):
+            events.append(event)
+            yield event
+        if not attempt.given_up:
+            yield from _trigger_hook(context, events)
 
 
 _TOLD_TO_PLAN = frozenset(

@@ -12,7 +12,6 @@ import multiprocessing
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, cast
 
 import dagster as dg
@@ -27,6 +26,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_shared.error import SerializableErrorInfo
 
 from cloudflow_dagster.engine import tags
+from cloudflow_dagster.engine.step_timeouts import fail_late, has_ended
 from cloudflow_dagster.engine.told import Told
 
 _START = "spawn"
@@ -38,22 +38,32 @@ def wants_a_process(context: StepExecutionContext) -> bool:
     return (context.step.tags or {}).get(tags.PROCESS) == "own"
 
 
-@dataclass(frozen=True, slots=True)
 class OwnProcesses:
-    """Starts the processes of a run's steps.
+    """Starts the processes of a run's steps, and ends them.
 
-    Attributes:
+    Args:
         executor: Decides whether a step whose process died is retried.
         plan_context: Of the run.
         stop: Set when the run is told to stop.
+        grace: Seconds that a process has to end when it is told to.
     """
 
-    executor: Executor
-    plan_context: PlanOrchestrationContext
-    stop: threading.Event
+    def __init__(
+        self,
+        executor: Executor,
+        plan_context: PlanOrchestrationContext,
+        stop: threading.Event,
+        grace: float,
+    ) -> None:
+        self.executor = executor
+        self._plan_context = plan_context
+        self._stop = stop
+        self._grace = grace
+        self._alive: dict[str, Any] = {}
+        """The processes by the step's key, as Dagster's function puts them there."""
 
     def execute(
-        self, context: StepExecutionContext, known: KnownExecutionState
+        self, context: StepExecutionContext, known: KnownExecutionState, timeout: float | None
     ) -> Iterator[dg.DagsterEvent]:
         """Execute one step with its hooks, and yield its events.
 
@@ -63,19 +73,60 @@ class OwnProcesses:
         Args:
             context: Of the step.
             known: What has become of the steps so far.
+            timeout: Seconds that it may take, with the start of its process; or None.
 
         Raises:
             Told: The run's job exists in this process alone.
         """
-        job = self.plan_context.job
+        job = self._plan_context.job
         if not isinstance(job, ReconstructableJob):
             raise Told(
                 f"The step `{context.step.key}` is marked for a process of its own "
                 f"(`{tags.PROCESS}`), and the job exists in this process alone. Launch the run, or "
                 "execute `dg.reconstructable(job)`."
             )
+        late, over = threading.Event(), threading.Event()
+        if timeout is not None:
+            threading.Thread(
+                target=self._end_late,
+                args=(context.step.key, timeout, late, over),
+                name=f"timeout of {context.step.key}",
+                daemon=True,
+            ).start()
+        try:
+            yield from self._follow(job, context, known, timeout, late)
+        finally:
+            over.set()
+            self._alive.pop(context.step.key, None)
+
+    def close(self) -> None:
+        """End the processes that are still there when the run has ended."""
+        for process in list(self._alive.values()):
+            process.kill()
+
+    def _end_late(
+        self, key: str, timeout: float, late: threading.Event, over: threading.Event
+    ) -> None:
+        """End the process of a step when its time is over: first with a word, then without."""
+        if over.wait(timeout) or self._stop.is_set():
+            return
+        late.set()
+        for way in ("terminate", "kill"):
+            process = self._alive.get(key)
+            if process is not None:
+                getattr(process, way)()
+            if over.wait(self._grace):
+                return
+
+    def _follow(
+        self,
+        job: ReconstructableJob,
+        context: StepExecutionContext,
+        known: KnownExecutionState,
+        timeout: float | None,
+        late: threading.Event,
+    ) -> Iterator[dg.DagsterEvent]:
         errors: dict[int, SerializableErrorInfo] = {}
-        processes: dict[str, Any] = {}
         start = multiprocessing.get_context(_START)
         told = start.Event()
         ended = False
@@ -86,32 +137,34 @@ class OwnProcesses:
                 context,
                 context.step,
                 errors,
-                processes,
+                self._alive,
                 {context.step.key: told},
                 self.executor.retries,
                 known,
-                self.plan_context.execution_plan.repository_load_data,
+                self._plan_context.execution_plan.repository_load_data,
             ):
-                if self.stop.is_set() and not told.is_set():
+                if self._stop.is_set() and not told.is_set():
                     told.set()
                 # Nothing has happened for a moment: the time to look whether to stop.
                 if event is None:
                     continue
                 yield event
-                ended |= (
-                    event.is_step_failure or event.is_step_success or event.is_step_up_for_retry
-                )
+                ended |= has_ended(event)
                 error = _of_resources(event)
                 if error is not None:
                     ended = True
                     yield self._failed(context, known, error)
         except ChildProcessCrashException as crash:
-            yield from self._crashed(context, known, crash)
-        else:
-            for error in errors.values():
-                # What interrupted the step is in its own failure already.
-                if not ended:
-                    yield self._failed(context, known, error)
+            # One that was ended, or died, on its way out has done its work.
+            if ended:
+                return
+            if late.is_set() and timeout is not None:
+                yield from fail_late(self.executor, context, known, timeout)
+            else:
+                yield from self._crashed(context, known, crash)
+        # What interrupted the step is in its own failure already.
+        for error in () if ended else errors.values():
+            yield self._failed(context, known, error)
 
     def _failed(
         self,

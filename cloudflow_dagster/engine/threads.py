@@ -69,18 +69,22 @@ _own: ContextVar[object] = ContextVar("cloudflow_step_of_log")
 
 
 @contextmanager
-def own_log(log: logging.Logger) -> Generator[None]:
+def own_log(log: logging.Logger, may_say: Accepts) -> Generator[None]:
     """Keep the log of the step in this context from what others log in theirs.
 
     Dagster lets each running step hear Python's loggers (`get_dagster_logger`, and those that the
     instance names). With steps side by side each of them would hear all. What comes from a
     thread that a step started itself cannot be told apart, unless it took the context along (as
     coroutines do): all that run hear it.
+
+    Args:
+        log: Of the step.
+        may_say: Asked last of each record: whether it is to be kept.
     """
     mine = object()
 
     def only_mine(accepts: Accepts) -> Accepts:
-        return lambda record: _own.get(mine) is mine and accepts(record)
+        return lambda record: _own.get(mine) is mine and accepts(record) and may_say(record)
 
     token = _own.set(mine)
     for handler in log.handlers:

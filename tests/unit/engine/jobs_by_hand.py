@@ -1,5 +1,6 @@
 """Jobs written by hand, without a flow, for the tests of the executor."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -406,6 +407,87 @@ def loads_here_alone() -> dg.JobDefinition:
         never_loaded()
 
     return one_never_loaded
+
+
+LATE = threading.Event()
+GO_ON = threading.Event()
+GONE_ON = threading.Event()
+
+
+@dg.failure_hook
+def hears_of_it(context: dg.HookContext) -> None:
+    HEARD.append(f"{type(context.op_exception).__name__} of {context.step_key}")
+    LATE.set()
+
+
+@dg.op(tags={"cloudflow/timeout": "0.5"})
+def dawdles(context: dg.OpExecutionContext) -> None:
+    GO_ON.wait(60)
+    context.log.info("said too late")
+    GONE_ON.set()
+
+
+@dg.op
+def goes_on_beside() -> None:
+    """Let the step go on that was given up, and the run end only after it."""
+    LATE.wait(60)
+    GO_ON.set()
+    GONE_ON.wait(60)
+    time.sleep(1)
+
+
+@dg.job(executor_def=thread_executor, hooks={hears_of_it})
+def late() -> None:
+    never_started(dawdles())
+    goes_on_beside()
+
+
+@dg.op(tags={"cloudflow/timeout": "2"}, retry_policy=dg.RetryPolicy(max_retries=1))
+def dawdles_once(context: dg.OpExecutionContext) -> None:
+    if context.retry_number == 0:
+        GO_ON.wait(60)
+
+
+@dg.job(executor_def=thread_executor)
+def late_once() -> None:
+    dawdles_once()
+
+
+@dg.op(tags={"cloudflow/timeout": "soon"})
+def may_take() -> None: ...
+
+
+@dg.job(executor_def=thread_executor)
+def timeout_misspelt() -> None:
+    first()
+    may_take()
+
+
+impatient_executor = thread_executor.configured({"grace": 0.5}, name="short_grace")
+
+
+@dg.op(tags={"cloudflow/process": "own", "cloudflow/timeout": "6"})
+def ignores_a_word() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(300)
+
+
+@dg.job(executor_def=impatient_executor)
+def late_apart() -> None:
+    ignores_a_word()
+
+
+@dg.op(tags={"cloudflow/process": "own"}, config_schema={"folder": str})
+def clings(context: dg.OpExecutionContext) -> None:
+    (Path(context.op_config["folder"]) / "waits").write_text(str(os.getpid()))
+    while True:
+        with contextlib.suppress(BaseException):
+            time.sleep(300)
+
+
+@dg.job(executor_def=impatient_executor)
+def clinging_apart() -> None:
+    clings()
 
 
 @dg.op

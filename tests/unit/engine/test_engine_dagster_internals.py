@@ -74,6 +74,17 @@ def test_executor_limits_by_tags_are_written_as_dagsters_own() -> None:
     assert theirs.fields["tag_concurrency_limits"].config_type.key == ours
 
 
+def test_the_end_of_a_step_goes_through_its_log() -> None:
+    from dagster._core.events import log_step_event
+    from dagster._core.log_manager import DagsterLogManager
+
+    # Where `Attempt.may_say` decides whether a step that is given up has ended.
+    assert "step_context.log.log_dagster_event(" in inspect.getsource(log_step_event)
+    assert "LOG_RECORD_EVENT_ATTR: dagster_event" in inspect.getsource(
+        DagsterLogManager.log_dagster_event
+    )
+
+
 def test_a_step_in_a_process_of_its_own() -> None:
     from dagster._core.executor.base import Executor
     from dagster._core.executor.child_process_executor import ChildProcessCrashException

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import multiprocessing
 import os
 import signal
 import threading
@@ -11,9 +13,13 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.execution.api import create_execution_plan
+from dagster._core.execution.plan.objects import StepSuccessData
+from dagster._core.log_manager import LOG_RECORD_EVENT_ATTR
 
 from cloudflow_dagster.engine import executor, stops
 from cloudflow_dagster.engine.in_process import NewRun, create_run, execute
+from cloudflow_dagster.engine.step_timeouts import Attempt
 from tests.unit.engine import jobs_by_hand
 
 Result = dg.JobExecutionResult
@@ -411,9 +417,12 @@ def test_a_step_marked_for_it_is_executed_in_a_process_of_its_own(
     assert "The process of the step died (signal 9)." in said
 
 
+@pytest.mark.parametrize("name", ["waits_apart", "clings"])
 def test_a_step_in_its_own_process_ends_with_the_run(
-    instance: dg.DagsterInstance, tmp_path: Path
+    instance: dg.DagsterInstance, tmp_path: Path, name: str
 ) -> None:
+    job = {"waits_apart": "stopped_apart", "clings": "clinging_apart"}[name]
+
     def interrupt() -> None:
         eventually((tmp_path / "waits").exists)
         (record,) = instance.get_run_records()
@@ -422,7 +431,7 @@ def test_a_step_in_its_own_process_ends_with_the_run(
 
     threading.Thread(target=interrupt, daemon=True).start()
     folder = {"config": {"folder": str(tmp_path)}}
-    result = run(instance, "stopped_apart", {"ops": {"waits_apart": folder}})
+    result = run(instance, job, {"ops": {name: folder}})
 
     ended = instance.get_run_by_id(result.run_id)
     assert ended is not None
@@ -463,6 +472,76 @@ def test_without_a_job_that_can_be_loaded_elsewhere_no_step_runs_apart(
     (failed,) = [e for e in execute(instance, job, new) if e.is_job_failure]
     assert "`waits_apart` is marked for a process of its own" in str(failed.job_failure_data.error)
     assert not (tmp_path / "waits").exists()
+
+
+def test_a_step_that_is_late_has_failed_and_what_it_still_does_does_not_count(
+    instance: dg.DagsterInstance,
+) -> None:
+    for event in (jobs_by_hand.LATE, jobs_by_hand.GO_ON, jobs_by_hand.GONE_ON):
+        event.clear()
+    jobs_by_hand.HEARD.clear()
+    result = run(instance, "late")
+
+    assert jobs_by_hand.GONE_ON.is_set()
+    assert not result.success
+    assert ends(result) == {"dawdles": "failure", "goes_on_beside": "success"}
+    failure = result.failure_data_for_node("dawdles")
+    assert failure is not None
+    assert failure.error is not None
+    assert failure.error.message == "The step took longer than its timeout of 0.5 s."
+    assert jobs_by_hand.HEARD == ["StepTimeout of dawdles"]
+    history = [entry for entry in instance.all_logs(result.run_id) if entry.step_key == "dawdles"]
+    kinds = [entry.dagster_event_type for entry in history if entry.dagster_event]
+    assert dg.DagsterEventType.STEP_SUCCESS not in kinds
+    assert kinds.count(dg.DagsterEventType.STEP_FAILURE) == 1
+    assert "said too late" not in [entry.user_message for entry in history]
+
+
+def test_a_step_that_is_late_is_retried_as_its_policy_says(instance: dg.DagsterInstance) -> None:
+    jobs_by_hand.GO_ON.clear()
+    result = run(instance, "late_once")
+    jobs_by_hand.GO_ON.set()
+
+    assert ends(result) == {"dawdles_once": "success"}
+    assert result.retry_attempts_for_node("dawdles_once") == 1
+
+
+def test_a_timeout_that_is_no_number_fails_the_run_before_any_step(
+    instance: dg.DagsterInstance,
+) -> None:
+    result = run(instance, "timeout_misspelt")
+
+    assert ends(result) == {}
+    (failed,) = [event for event in result.all_events if event.is_job_failure]
+    assert "tag `cloudflow/timeout` of the step `may_take` is `soon`" in str(
+        failed.job_failure_data.error
+    )
+
+
+def test_a_step_in_its_own_process_that_is_late_is_ended(instance: dg.DagsterInstance) -> None:
+    result = run(instance, "late_apart")
+
+    assert ends(result) == {"ignores_a_word": "failure"}
+    failure = result.failure_data_for_node("ignores_a_word")
+    assert failure is not None
+    assert failure.error is not None
+    assert failure.error.message == "The step took longer than its timeout of 6 s."
+    assert multiprocessing.active_children() == []
+
+
+def test_how_a_step_ended_is_decided_once() -> None:
+    end = logging.makeLogRecord({})
+    data = StepSuccessData(duration_ms=1.0)
+    event = dg.DagsterEvent(dg.DagsterEventType.STEP_SUCCESS.value, "job", event_specific_data=data)
+    setattr(end, LOG_RECORD_EVENT_ATTR, event)
+    (step,) = create_execution_plan(jobs_by_hand.retries_run_out).steps
+    in_time, late = Attempt(step, 1e-9), Attempt(step, 1e-9)
+
+    assert in_time.may_say(end)
+    assert not in_time.give_up()
+    assert in_time.may_say(end)
+    assert late.give_up()
+    assert not late.may_say(end)
 
 
 def eventually(holds: Callable[[], bool]) -> None:
