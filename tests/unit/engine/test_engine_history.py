@@ -21,10 +21,12 @@ from dagster._core.storage.event_log.base import EventLogCursor
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from sqlalchemy.exc import OperationalError
 
+from cloudflow_dagster.compiler.pipeline import compile_flow
 from cloudflow_dagster.engine import connections, event_batches
 from cloudflow_dagster.engine.event_log import BatchedEventLog
 from cloudflow_dagster.engine.history import KeptRunStorage
 from cloudflow_dagster.engine.instance import dagster_home, open_instance
+from cloudflow_dagster.engine.run_flow import run_flow
 from cloudflow_dagster.engine.storage import explain
 from cloudflow_dagster.project import Project, find_project
 from tests.unit.engine import jobs_by_hand
@@ -533,3 +535,19 @@ def test_what_columns_runs_have_is_asked_until_they_are_there(
         monkeypatch.setattr(SqlRunStorage, name, lambda _, left=left: next(left))
         ask = getattr(KeptRunStorage(instance.run_storage._conn_string), name)  # type: ignore[attr-defined]
         assert [ask() for _ in range(4)] == [False, True, True, True]
+
+
+def test_every_database_of_a_project_is_written_ahead(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    (project.flows / "f.json").write_text('{"version": 1, "nodes": [], "edges": []}')
+    run_flow(project, compile_flow(project.flows / "f.json", project=project))
+    assert instance.get_runs_count() == 1
+
+    modes: dict[str, str] = {}
+    for file in project.state.rglob("*"):
+        if file.suffix in {".db", ".sqlite"}:
+            with closing(sqlite3.connect(file)) as db:
+                modes[file.name] = db.execute("PRAGMA journal_mode").fetchone()[0]
+    assert modes.keys() >= {"event_log.db", "runs.db", "schedules.db", "records.sqlite"}
+    assert set(modes.values()) == {"wal"}

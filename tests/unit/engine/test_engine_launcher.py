@@ -453,6 +453,23 @@ def test_another_interpreter_without_cloudflow_falls_back_and_says_so(own: Deplo
     assert "launched by Dagster's own launcher" in own.messages(run.run_id)
 
 
+def test_a_warm_process_that_dies_at_its_start_is_told_and_its_run_has_failed(
+    own: Deployment,
+) -> None:
+    python = own.code / "python"
+    python.write_text("#!/bin/sh\necho 'no module named dagster' >&2\nexit 3\n")
+    python.chmod(0o755)
+    # In a deployment with a code server, Dagster's own launcher would now launch it.
+    with pytest.raises(dg.DagsterInvariantViolationError, match="requires a workspace"):
+        own.launch("small", executable=str(python))
+
+    (run,) = own.instance.get_runs(limit=1)
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    said = own.messages(run.run_id)
+    assert "The warm process ended with status 3:\nno module named dagster" in said
+    assert own.said("small")[0] == "first"
+
+
 def test_it_finds_place_in_a_deep_folder_and_ends_with_the_process_that_started_it(
     tmp_path: Path,
 ) -> None:
