@@ -422,7 +422,7 @@ def hears_of_it(context: dg.HookContext) -> None:
 
 @dg.op(tags={"cloudflow/timeout": "0.5"})
 def dawdles(context: dg.OpExecutionContext) -> None:
-    GO_ON.wait(60)
+    GO_ON.wait(300)
     context.log.info("said too late")
     GONE_ON.set()
 
@@ -430,9 +430,9 @@ def dawdles(context: dg.OpExecutionContext) -> None:
 @dg.op
 def goes_on_beside() -> None:
     """Let the step go on that was given up, and the run end only after it."""
-    LATE.wait(60)
+    LATE.wait(300)
     GO_ON.set()
-    GONE_ON.wait(60)
+    GONE_ON.wait(300)
     time.sleep(1)
 
 
@@ -442,10 +442,10 @@ def late() -> None:
     goes_on_beside()
 
 
-@dg.op(tags={"cloudflow/timeout": "2"}, retry_policy=dg.RetryPolicy(max_retries=1))
+@dg.op(tags={"cloudflow/timeout": "2"}, retry_policy=dg.RetryPolicy(max_retries=9))
 def dawdles_once(context: dg.OpExecutionContext) -> None:
     if context.retry_number == 0:
-        GO_ON.wait(60)
+        GO_ON.wait(300)
 
 
 @dg.job(executor_def=thread_executor)

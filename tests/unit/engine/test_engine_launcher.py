@@ -40,7 +40,7 @@ run_launcher:
 """
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def eventually(condition: Callable[[], Any], seconds: float = 300) -> Any:
     """Return what a condition gives as soon as that is something."""
     give_up = time.monotonic() + seconds
     while time.monotonic() < give_up:
