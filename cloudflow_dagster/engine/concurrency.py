@@ -25,6 +25,8 @@ from cloudflow_dagster.engine.this_process import process_is_gone
 from cloudflow_dagster.expressions import parse_template, render_text
 
 _POLL = 0.5
+_GOES_ON = "dagster/retry_number"
+"""A tag of the runs by which Dagster's daemon goes on with others."""
 _PLACES = "cloudflow-places.lock"
 _PLACES_LOCK = 7_240_312_002
 """The same on a server: a number that nobody else has."""
@@ -91,13 +93,16 @@ def ask_for_place(
     """
     with _lock(instance):
         now = instance.get_run_by_id(run.run_id)
-        if now is None or tags.ADMITTED in now.tags:
+        if now is None or _has_place(now):
             return Verdict.GO
         holders = _holders(instance, rule, run)
         if len(holders) < rule.limit and not (in_turn and _others_wait(instance, rule)):
-            instance.add_run_tags(run.run_id, {tags.SLOT: rule.slot, tags.ADMITTED: "true"})
+            instance.add_run_tags(run.run_id, {tags.SLOT: rule.slot, tags.ADMITTED: run.run_id})
             return Verdict.GO
         instance.add_run_tags(run.run_id, {tags.SLOT: rule.slot})
+        if _GOES_ON in now.tags:
+            # Not skipped: it was not when it began. But what a newer run has replaced is over.
+            return Verdict.SKIP if rule.when_full == "cancel_oldest" else Verdict.WAIT
         if rule.when_full == "skip":
             return Verdict.SKIP
         if rule.when_full == "cancel_oldest":
@@ -148,6 +153,11 @@ def _full(rule: Rule) -> str:
     return f"{runs} on already, and no more may (concurrency `{rule.slot}`)."
 
 
+def _has_place(run: dg.DagsterRun) -> bool:
+    """Return whether a run has taken a place; one that does it again has a copy of its tags."""
+    return run.tags.get(tags.ADMITTED) == run.run_id
+
+
 def _others_wait(instance: dg.DagsterInstance, rule: Rule) -> bool:
     queued = dg.RunsFilter(tags={tags.SLOT: rule.slot}, statuses=[dg.DagsterRunStatus.QUEUED])
     return instance.get_runs_count(queued) > 0
@@ -161,11 +171,12 @@ def _holders(
     Those that wait for the run that asks (`flow.call`) do not count: they would wait forever.
     """
     records = instance.get_run_records(
-        dg.RunsFilter(tags={tags.SLOT: rule.slot, tags.ADMITTED: "true"}, statuses=UNFINISHED),
+        dg.RunsFilter(tags={tags.SLOT: rule.slot}, statuses=UNFINISHED),
         ascending=True,
     )
     ours = {asking.run_id, *ancestors_of(asking)}
-    runs = [r.dagster_run for r in records if r.dagster_run.run_id not in ours]
+    found = [r.dagster_run for r in records if _has_place(r.dagster_run)]
+    runs = [run for run in found if run.run_id not in ours]
     return [run for run in runs if not _found_dead(instance, run)]
 
 

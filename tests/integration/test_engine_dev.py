@@ -435,17 +435,22 @@ def test_runs_go_on_by_themselves_after_it_was_stopped_and_after_it_was_killed(
         until = {"condition": "{{ output.body = 'open' }}", "interval": 0.2, "timeout": 600}
         flow = chain(post, {**gate, "until": until}, resumes=2)
         (root / "flows" / "long.json").write_text(json.dumps(flow))
+        # The shortest wait for which a run is suspended; it is over when all was started again.
+        waits = chain(node("wait", "logic.wait", seconds=61.5), node("end", "flow.result", value=1))
+        (root / "flows" / "waits.json").write_text(json.dumps(waits))
 
         with started(root) as dev:
+            waiting = dev.launch("waits")
             stopped = [first_of(dev, dev.launch("long"))]
             canceled = first_of(dev, dev.launch("long"))
             end_it = "mutation($id: String!) { terminateRun(runId: $id) { __typename } }"
             dev.ask(end_it, id=canceled)
             dev.end_of(canceled)
+            eventually(lambda: dev.run(waiting)["status"] == "SUSPENDED", 240)
             said = end(dev, signal.SIGINT, 0)
         assert "1 run is interrupted, and goes on when `cloudflow dev` is started again." in said
         status = {run.run_id: run.status.value for run in runs_in(root)}
-        assert status == {stopped[0]: "FAILURE", canceled: "CANCELED"}
+        assert status == {stopped[0]: "FAILURE", canceled: "CANCELED", waiting: "SUSPENDED"}
 
         with started(root) as dev:
             stopped.append(next_of(dev, stopped[0]))
@@ -455,10 +460,13 @@ def test_runs_go_on_by_themselves_after_it_was_stopped_and_after_it_was_killed(
             stopped.append(next_of(dev, stopped[1]))
             site.is_open = True
             assert dev.end_of(stopped[2])["status"] == "SUCCESS"
+            assert steps(dev.end_of(waiting, 240)) == dict.fromkeys(
+                ("start", "wait", "end"), "SUCCESS"
+            )
             end(dev, signal.SIGHUP, 0)
     assert site.made == ["/made", "/made"], "once for each of the two that were launched"
     runs = {run.run_id: run for run in runs_in(root)}
-    assert runs.keys() == {*stopped, canceled}
+    assert runs.keys() == {*stopped, canceled, waiting}
     assert [runs[id].parent_run_id for id in stopped] == [None, *stopped[:2]]
     assert {runs[id].root_run_id for id in stopped[1:]} == {stopped[0]}
 

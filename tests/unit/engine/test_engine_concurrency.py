@@ -123,6 +123,43 @@ def test_a_run_whose_process_was_killed_frees_its_place(
     assert found.status is dg.DagsterRunStatus.FAILURE
 
 
+@pytest.mark.parametrize(
+    ("when_full", "verdict"),
+    [
+        ("queue", Verdict.WAIT),
+        ("skip", Verdict.WAIT),
+        # What a newer run has replaced is over.
+        ("cancel_oldest", Verdict.SKIP),
+    ],
+)
+def test_a_run_that_goes_on_after_a_restart_takes_its_place_anew(
+    flows: Flows, instance: dg.DagsterInstance, when_full: str, verdict: Verdict
+) -> None:
+    write(flows, when_full)
+    first, newer = new_run(flows, instance), new_run(flows, instance)
+    assert ask(instance, first) is Verdict.GO
+    instance.report_run_failed(first, "All was stopped.")
+    assert ask(instance, newer) is Verdict.GO
+    before = instance.get_run_by_id(first.run_id)
+    assert before is not None
+    # As the daemon makes it: with all tags of the run that it goes on with.
+    again = instance.create_run_for_job(
+        job_for(flows.plan("f"), flows.project),
+        run_config=before.run_config,
+        tags={**before.tags, tags.IN_PROCESS: this_process(), "dagster/retry_number": "1"},
+        parent_run_id=first.run_id,
+        root_run_id=first.run_id,
+    )
+
+    assert ask(instance, again) is verdict
+    for run in (newer, again):
+        found = instance.get_run_by_id(run.run_id)
+        assert found is not None
+        assert found.status is dg.DagsterRunStatus.NOT_STARTED
+    instance.report_run_canceled(newer)
+    assert ask(instance, again) is Verdict.GO
+
+
 def test_a_process_is_told_from_others() -> None:
     assert not process_is_gone(this_process())
     assert not process_is_gone("another-machine:1:1")
