@@ -7,9 +7,9 @@ Chains of 1, 10 and 50 steps that do nothing, launched through the web server's 
 - the same jobs with our launcher in `dagster.yaml` and Dagster's in-process executor;
 - CloudFlow (`cloudflow dev`), flows of as many nodes.
 
-Then 100 launches of ten steps as fast as they are taken, and the memory of the warm process before
-and after them. Times come from the run's history; the launch is the moment before the API is
-called.
+Then 100 launches of ten steps as fast as they are taken, and more of them, until there were 1,000:
+the memory of the warm process and of all processes, before them, between and after them. Times
+come from the run's history; the launch is the moment before the API is called.
 """
 
 from __future__ import annotations
@@ -32,10 +32,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.dev import memory_of
+
 SIZES = (1, 10, 50)
 CHAIN = 10
 CLIENTS = 4
 LIMIT = 600.0
+_A_ROUND = 300
+"""Runs between two looks at the memory."""
 ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
 JOBS = """
@@ -155,6 +159,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5, help="launches of each size")
     parser.add_argument("--plain", type=int, help="the same of plain Dagster, which is slow")
     parser.add_argument("--runs", type=int, default=100, help="launches as fast as they are taken")
+    parser.add_argument("--total", type=int, default=1_000, help="runs until memory is seen last")
     parser.add_argument("--only", choices=["plain", "launcher", "cloudflow"], help="one of them")
     given = parser.parse_args()
     plain = given.plain or given.repeat
@@ -178,13 +183,18 @@ def main() -> None:
     if "cloudflow" in sides:
         with _cloudflow() as (server, root):
             rows["CloudFlow"] = _latencies(server, "chain", dict.fromkeys(SIZES, given.repeat))
-            before = _warm_memory(root)
+            memory = [("before", _warm_memory(root), _all_memory(root))]
             rates["CloudFlow"] = server.runs_a_second(f"chain_{CHAIN}", given.runs)
-            after = _warm_memory(root)
-        print(
-            f"memory of the warm process: {before:.1f} MB, {after:.1f} MB after "
-            f"{given.runs} runs more (private pages of it and of the loaded code location)"
-        )
+            done = given.runs
+            memory.append((f"after {done}", _warm_memory(root), _all_memory(root)))
+            while done < given.total:
+                more = min(_A_ROUND, given.total - done)
+                server.runs_a_second(f"chain_{CHAIN}", more)
+                done += more
+                memory.append((f"after {done}", _warm_memory(root), _all_memory(root)))
+        print(f"{'memory, in MB, runs':36} {'warm process':>13} {'all processes':>14}")
+        for name, warm, whole in memory:
+            print(f"{name:36} {warm:13.1f} {whole:14.1f}")
     _print(rows, rates)
 
 
@@ -277,6 +287,11 @@ def _warm_memory(root: Path) -> float:
     zygote = int(json.loads(place.read_text())["pid"])
     children = Path(f"/proc/{zygote}/task/{zygote}/children").read_text().split()
     return sum(_private(int(pid)) for pid in [zygote, *children])
+
+
+def _all_memory(root: Path) -> float:
+    """Return the memory in MB of all processes of a project, each shared page counted once."""
+    return sum(memory_of(root).values())
 
 
 def _private(pid: int) -> float:
