@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import dagster as dg
+from dagster._core.storage.tags import GRPC_INFO_TAG
 
 from cloudflow_dagster.engine import tags
 from cloudflow_dagster.engine.beats import is_silent
 from cloudflow_dagster.engine.ended_well import report_ended_well
+from cloudflow_dagster.engine.launcher import WarmRunLauncher
 from cloudflow_dagster.engine.this_process import pid_of, process_is_gone
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.runtime.records import worker_in
@@ -33,6 +35,12 @@ _EVERY = 3
 """Seconds between two looks."""
 _LEFT = 30.0
 """Seconds after which a run that was recorded has been submitted, or never will be."""
+_TAKEN = 60.0
+"""Seconds after which a run that was to be launched has been taken, or never will be."""
+_NOT_TAKEN = (
+    f"The run was to be launched {_TAKEN:.0f} s ago, and no process has taken it: the one that was "
+    "to launch it is gone."
+)
 
 
 def resumed_by_itself(times: int) -> dict[str, str]:
@@ -59,7 +67,10 @@ def found_dead(project: Project, instance: dg.DagsterInstance, run: dg.DagsterRu
     if run.status not in _UNDER_WAY and not _was_left(instance, run):
         return False
     mark = worker_in(project.records, run.run_id) or run.tags.get(tags.IN_PROCESS)
-    if not mark or not (process_is_gone(mark) or _is_silent_elsewhere(project, run.run_id, mark)):
+    if not mark:
+        if not _was_never_taken(instance, run):
+            return False
+    elif not process_is_gone(mark) and not _is_silent_elsewhere(project, run.run_id, mark):
         return False
     # Looked at again: it may have ended well a moment before its process did.
     now = instance.get_run_by_id(run.run_id)
@@ -68,7 +79,7 @@ def found_dead(project: Project, instance: dg.DagsterInstance, run: dg.DagsterRu
     if now.status is dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceled(run, message=_GONE)
     elif not report_ended_well(instance, now):
-        instance.report_run_failed(run, _GONE)
+        instance.report_run_failed(run, _GONE if mark else _NOT_TAKEN)
     return True
 
 
@@ -80,9 +91,28 @@ def _was_left(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     if run.status is not dg.DagsterRunStatus.NOT_STARTED or not run.tags.get(tags.IN_PROCESS):
         return False
     record = instance.get_run_record_by_id(run.run_id)
-    if record is None:
+    return record is not None and _since(record.create_timestamp) > _LEFT
+
+
+def _was_never_taken(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Return whether a run was about to be launched long ago and no process answers for it.
+
+    Our launcher has a note of each run that a process has taken. Whoever was killed just before
+    that leaves a run of which nobody knows; one that Dagster's own launcher has launched has a tag
+    that says so. Should it be taken after all, it is not executed: who
+    takes a run that has failed sees that it has.
+    """
+    launcher = instance.run_launcher
+    if run.status is not dg.DagsterRunStatus.STARTING or GRPC_INFO_TAG in run.tags:
         return False
-    return (datetime.now(UTC) - record.create_timestamp).total_seconds() > _LEFT
+    if not isinstance(launcher, WarmRunLauncher) or launcher.answers_for(run.run_id):
+        return False
+    record = instance.get_run_record_by_id(run.run_id)
+    return record is not None and _since(record.update_timestamp) > _TAKEN
+
+
+def _since(then: datetime) -> float:
+    return (datetime.now(UTC) - then).total_seconds()
 
 
 def _is_silent_elsewhere(project: Project, run_id: str, mark: str) -> bool:

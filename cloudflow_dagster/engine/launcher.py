@@ -137,6 +137,10 @@ class WarmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         """Whether it knows if a run's worker lives; Dagster's run monitoring asks."""
         return available() is None
 
+    def answers_for(self, run_id: str) -> bool:
+        """Return whether a process has taken a run that has not ended."""
+        return self._notes.find(run_id) is not None
+
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Say whether the worker of a run lives; a run whose worker is gone has failed then."""
         note = self._notes.find(run.run_id)
