@@ -77,6 +77,7 @@ class Deployment:
         """Start `cloudflow dev` if it does not run, and wait until it can be used."""
         if self._dev is not None and self._dev.poll() is None:
             return
+        self._wait_for_the_rest()
         facts = self.project.state / "dev.json"
         give_up = time.monotonic() + 180
         while True:
@@ -135,15 +136,22 @@ class Deployment:
         return _kill(p for p in self._processes("warm.zygote") if p != spared) > 0
 
     def kill_dev(self) -> bool:
-        """Kill `cloudflow dev` itself; what it has started ends with it, in order."""
+        """Kill `cloudflow dev` itself; what it has started ends with it, in order.
+
+        That is waited for before another one starts, and not here: the call at which this happens
+        is not answered meanwhile.
+        """
         if self._dev is None or self._dev.poll() is not None:
             return False
         self._dev.kill()
         self._dev.wait()
+        return True
+
+    def _wait_for_the_rest(self) -> None:
+        """Wait until what the `cloudflow dev` before has started has ended; runs may take long."""
         give_up = time.monotonic() + 60
         while list(self._processes("cloudflow_dagster.engine")) and time.monotonic() < give_up:
             time.sleep(0.1)
-        return True
 
     def kill_everything(self) -> bool:
         """Kill all processes of the project at once."""
