@@ -113,14 +113,13 @@ def close_loop(context: dg.OpExecutionContext, ports: tuple[str, ...]) -> Events
 
 
 def _run_what_is_left(run: Run, step: Step, log: StepLog) -> None:
-    """Run the items that were never started.
+    """Run the items that were never started, or failed here in the run that this one goes on with.
 
     A run that goes on from the point of failure has no steps for the items that were not started
     before: Dagster does not know of them once any item of the loop was.
     """
-    key = RecordKey(step.id)
-    facts = run.records.loop(key, step.id)
-    if facts is None or not run.records.loop_output(key, step.id).missing():
+    facts = run.records.loop(RecordKey(step.id), step.id)
+    if facts is None or not loops.has_more_to_run(run, step):
         return
     waiting = iter(loops.ranges_of(facts.count))
     taking = threading.Lock()

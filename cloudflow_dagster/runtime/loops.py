@@ -15,14 +15,22 @@ from cloudflow_dagster.runtime.attempt import log_of
 from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.iteration import Iterations
 from cloudflow_dagster.runtime.loop_ends import close_here, loop_error, open_here
-from cloudflow_dagster.runtime.outcome import Done, Ending, StepFailed, after_failure
+from cloudflow_dagster.runtime.outcome import Done, Ending, StepFailed, after_failure, asks
 from cloudflow_dagster.runtime.record import RecordKey
 from cloudflow_dagster.runtime.run import LogFor, Run
 from cloudflow_dagster.runtime.work import failed
 
 MOST_RANGES = 500
 
-__all__ = ["ItemRange", "RangeResult", "close_loop", "concurrency_of", "open_loop", "run_range"]
+__all__ = [
+    "ItemRange",
+    "RangeResult",
+    "close_loop",
+    "concurrency_of",
+    "has_more_to_run",
+    "open_loop",
+    "run_range",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,21 @@ def run_range(run: Run, step: Step, item_range: ItemRange, log_for: LogFor) -> R
         failed(frame, step, loop_error(step, asking or errors[0]), log)
     shown = [{name: e.get(name) for name in ("index", "node", "code", "message")} for e in errors]
     return RangeResult(must_fail, shown, iterations.stopped)
+
+
+def has_more_to_run(run: Run, step: Step) -> bool:
+    """Return whether items of an opened loop are to be run before it is closed.
+
+    They were never started; or they failed in the run that this one goes on with, and no range of
+    this one ran them: the engine had none for them.
+    """
+    key = RecordKey(step.id)
+    facts = run.records.loop(key, step.id)
+    if facts is None:
+        return False
+    output = run.records.loop_output(key, step.id)
+    fails = facts.on_item_error == "fail"
+    return output.missing() > 0 or any(fails or asks(e) for e in output.errors_before())
 
 
 def close_loop(run: Run, step: Step, log: CallLog) -> Done:

@@ -66,6 +66,10 @@ class LoopOutput(Source, Protocol):
         """Yield the errors of the iterations that failed, in the order of the items."""
         ...
 
+    def errors_before(self) -> Iterator[dict[str, Json]]:
+        """Yield the errors of the iterations that failed in an earlier run and were not redone."""
+        ...
+
     def missing(self) -> int:
         """Return how many items have no iteration that ended in success or failure."""
         ...

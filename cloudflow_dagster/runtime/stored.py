@@ -133,6 +133,14 @@ class StoredLoop:
             if record.status == "failure":
                 yield {"index": index, **(record.error or {})}
 
+    def errors_before(self) -> Iterator[dict[str, Json]]:
+        """Yield the errors of the iterations that failed in an earlier run and were not redone."""
+        if len(self.runs) == 1:
+            return
+        for index, run, record in self._standing(outputs=False):
+            if record.status == "failure" and run != self.runs[0]:
+                yield {"index": index, **(record.error or {})}
+
     def missing(self) -> int:
         """Return how many items have no iteration that ended in success or failure."""
         marks = ", ".join("?" * len(self.runs))
@@ -153,6 +161,11 @@ class StoredLoop:
 
     def iterations(self, *, outputs: bool = True) -> Iterator[tuple[int, Record]]:
         """Yield the iterations' records in the order of the items."""
+        for index, _, record in self._standing(outputs=outputs):
+            yield index, record
+
+    def _standing(self, *, outputs: bool) -> Iterator[tuple[int, int, Record]]:
+        """Yield each item's index, the nearest run that has a record of it, and that."""
         columns = COLUMNS if outputs else "status, 0, 0, NULL, ports, error, attempts, state"
         query = (
             f"SELECT item, {columns} FROM records WHERE run = ? AND node = ? "  # noqa: S608
@@ -160,15 +173,15 @@ class StoredLoop:
         )
         indices = self._inside
         for first in range(0, self.count, CHUNK):
-            found: dict[int, Record] = {}
+            found: dict[int, tuple[int, Record]] = {}
             with self.db.read() as connection:
                 for run in reversed(self.runs):
                     span = (run, self.place.node, indices, first, first + CHUNK - 1)
                     for item, *row in connection.execute(query, span):
                         place = Place(run, self.place.node, indices, item)
-                        found[item] = to_record(self.db, place, row)
+                        found[item] = run, to_record(self.db, place, row)
             for item in sorted(found):
-                yield item, found[item]
+                yield item, *found[item]
 
 
 def newest_of(

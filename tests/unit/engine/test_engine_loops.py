@@ -15,6 +15,7 @@ from dagster._core.execution.plan.state import KnownExecutionState
 from cloudflow_dagster.engine.flow_runs import summary_of
 from cloudflow_dagster.engine.in_process import execute
 from cloudflow_dagster.engine.jobs import job_for
+from cloudflow_dagster.engine.run_flow import retry_flow
 from tests.unit.engine.conftest import Flows, breaks, statuses, value
 
 MANUAL = {"id": "start", "type": "trigger.manual"}
@@ -310,3 +311,18 @@ def test_branches_run_at_the_same_time(flows: Flows, crowd: _Crowd) -> None:
 
     assert flows.run("f")["status"] == "success"
     assert crowd.most > 1
+
+
+def test_an_item_that_failed_while_the_rest_was_run_is_run_again_too(flows: Flows) -> None:
+    """Dagster has no step for such an item in any later run: each one ends the loop alone."""
+    item = "{{ item >= run.attempt ? $error('not yet') : item }}"
+    each = {"id": "each", "type": "logic.loop", "config": {"items": [1, 2, 3], "concurrency": 1}}
+    flows.write("f", [MANUAL, each, value("in", item)], ["start > each", "each.item > in"])
+    done = flows.run("f")
+    for attempt in (2, 3, 4):
+        assert done["status"] == "failure"
+        assert f"Item {attempt - 2} failed" in done["nodes"]["each"]["error"]["message"]
+        done = retry_flow(flows.project, flows.plan("f"), done["run_id"])
+
+    assert done["status"] == "success", done
+    assert done["nodes"]["each"]["output"]["results"] == [1, 2, 3]
