@@ -24,6 +24,9 @@ BESIDE = {
     "test_in_the_body_retries_timeouts_and_on_error_work_as_outside",
     "test_people_are_shown_the_first_findings_and_how_many_more_there_are",
     "test_what_stands_beside_flows_is_not_a_flow",
+    # of what Dagster's pages offer
+    "test_a_selected_part_of_a_flow_runs_alone",
+    "test_selected_nodes_are_run_again_and_see_what_the_others_gave",
 }
 
 
