@@ -21,6 +21,7 @@ from cloudflow_dagster.engine import tags
 from cloudflow_dagster.engine.beats import is_silent
 from cloudflow_dagster.engine.ended_well import report_ended_well
 from cloudflow_dagster.engine.launcher import WarmRunLauncher
+from cloudflow_dagster.engine.retry_cursor import see_again
 from cloudflow_dagster.engine.this_process import pid_of, process_is_gone
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.runtime.records import worker_in
@@ -121,12 +122,14 @@ def _is_silent_elsewhere(project: Project, run_id: str, mark: str) -> bool:
 
 
 def dead_runs_sensor(project: Project) -> dg.SensorDefinition:
-    """Return what looks for dead runs in the daemon."""
+    """Return what looks for dead runs in the daemon, and for those that nobody goes on with."""
+    shown = set[str]()
 
     def evaluate(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         statuses = [*_UNDER_WAY, dg.DagsterRunStatus.NOT_STARTED]
         runs = context.instance.get_runs(dg.RunsFilter(statuses=statuses))
         dead = [run.run_id for run in runs if found_dead(project, context.instance, run)]
+        see_again(context.instance, shown)
         return dg.SkipReason(f"Dead: {', '.join(dead)}." if dead else "All live.")
 
     # Dagster's types for it are partly unknown.

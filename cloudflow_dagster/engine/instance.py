@@ -115,7 +115,7 @@ def _set_up(home: Path) -> None:
         settings.write_text(_TEXT, "utf-8")
     with _open(home) as instance:
         # Here, because it imports Dagster.
-        from cloudflow_dagster.engine.first_daemon import see_all_failures  # noqa: PLC0415
+        from cloudflow_dagster.engine.retry_cursor import see_all_failures  # noqa: PLC0415
 
         see_all_failures(instance)
     (home / _MADE).write_text(_mark(_TEXT), "ascii")
