@@ -18,7 +18,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -148,36 +148,41 @@ def compile_text(text: str, offset: int) -> JsonataExpression:
 
 
 def call(
-    expression: JsonataExpression, data: dict[str, Any], variables: dict[str, Any] | None = None
+    held: Sequence[JsonataExpression], data: dict[str, Any], variables: dict[str, Any] | None = None
 ) -> Any:
     """Evaluate compiled JSONata in this thread; no other thread of Python goes on meanwhile.
+
+    Args:
+        held: The expression, in a list of which it is the only item: see `evaluate_here`.
+        data: The scope.
+        variables: What of it are variables too.
 
     Raises:
         ExpressionError: The evaluation failed, or came to a limit of the engine's.
     """
     began = time.thread_time()
     try:
-        return _evaluate(expression, data, variables, TIME_LIMIT)
+        return _evaluate(held, data, variables, TIME_LIMIT)
     except BaseException as error:
         starved = time.thread_time() - began < TIME_LIMIT / 2
         # Kept in no name: it would hold the expression, which belongs to this thread.
         if not starved or engine_error(error, 0).code != "Timeout":
-            raise engine_error(error, 0) from None
+            raise engine_error(error.with_traceback(None), 0) from None
     # The engine counts the time that passes. This thread worked for little of it, because the
     # machine has more to do than it can: evaluating has no effects, so it may be done again.
     try:
-        return _evaluate(expression, data, variables, TIME_LIMIT * _STARVED)
+        return _evaluate(held, data, variables, TIME_LIMIT * _STARVED)
     except BaseException as error:
-        raise engine_error(error, 0) from None
+        raise engine_error(error.with_traceback(None), 0) from None
 
 
 def _evaluate(
-    expression: JsonataExpression,
+    held: Sequence[JsonataExpression],
     data: dict[str, Any],
     variables: dict[str, Any] | None,
     seconds: float,
 ) -> Any:
-    return expression.evaluate(
+    return held[0].evaluate(
         data,
         variables,
         timeout=round(seconds * 1000),
@@ -208,7 +213,10 @@ def evaluate_here(
         ExpressionError: The evaluation failed.
         Exception: What `secret` raised.
     """
-    expression = compile_text(text, offset)
+    # The frames of an error that is raised here may be freed by another thread, and what they hold:
+    # so no frame holds the expression but in this list, which is emptied in time, and those of the
+    # engine's own errors are let go of (`call`).
+    held = [compile_text(text, offset)]
     failed: list[BaseException] = []
 
     def refuse_eval(*_arguments: object) -> None:
@@ -224,15 +232,17 @@ def evaluate_here(
             failed.append(error)
             raise
 
-    expression.register_override("eval", refuse_eval)
-    expression.register("secret", fetch)
     try:
-        return call(expression, data, {name: data[name] for name in variables if name in data})
+        held[0].register_override("eval", refuse_eval)
+        held[0].register("secret", fetch)
+        return call(held, data, {name: data[name] for name in variables if name in data})
     except ExpressionError as error:
         if failed:
             raise failed[0] from None
         error.offset = offset
         raise
+    finally:
+        held.clear()
 
 
 def engine_error(error: BaseException, offset: int, code: Code = "Evaluation") -> ExpressionError:

@@ -103,3 +103,30 @@ for _ in range(60):
     in_thread(engine)
 """
     assert run(program).returncode < 0
+
+
+def test_an_error_may_be_dropped_by_another_thread() -> None:
+    """Its frames must not hold what belongs to the thread in which it was raised."""
+    program = """
+import gc, sys
+from cloudflow_dagster.expressions.engine import usable_here
+assert usable_here()
+kept, heard = [], []
+sys.unraisablehook = heard.append
+def fail():
+    from cloudflow_dagster.expressions import render
+    try:
+        render("{{ $error(item.a) }}", {"item": {"a": "no"}})
+    except Exception as error:
+        cause = error
+        while cause is not None:
+            kept.append(cause)
+            cause = cause.__context__
+in_thread(fail)
+assert kept
+kept.clear()
+gc.collect()
+assert not heard, heard[0].exc_value
+"""
+    done = run(program)
+    assert done.returncode == 0, done.stderr
