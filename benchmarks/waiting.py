@@ -82,7 +82,7 @@ def _measure(project: Project, count: int) -> None:
         look = _seconds(resumer.look)
         tidy = _seconds(lambda: resumer.tidy(waits))
         assert len(waits.suspended()) == count
-        assert not resumer._workers  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+        assert not resumer.workers
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"{count:>14,} {look * 1000:>9.2f} ms {tidy * 1000:>10.1f} ms {memory:>5.0f} MB")
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import dagster as dg
+from dagster._core.storage.tags import RETRY_NUMBER_TAG
 
 from cloudflow_dagster.engine import tags
 from cloudflow_dagster.engine.calls import ancestors_of
@@ -25,8 +26,6 @@ from cloudflow_dagster.engine.this_process import process_is_gone
 from cloudflow_dagster.expressions import parse_template, render_text
 
 _POLL = 0.5
-_GOES_ON = "dagster/retry_number"
-"""A tag of the runs by which Dagster's daemon goes on with others."""
 _PLACES = "cloudflow-places.lock"
 _PLACES_LOCK = 7_240_312_002
 """The same on a server: a number that nobody else has."""
@@ -100,8 +99,9 @@ def ask_for_place(
             instance.add_run_tags(run.run_id, {tags.SLOT: rule.slot, tags.ADMITTED: run.run_id})
             return Verdict.GO
         instance.add_run_tags(run.run_id, {tags.SLOT: rule.slot})
-        if _GOES_ON in now.tags:
-            # Not skipped: it was not when it began. But what a newer run has replaced is over.
+        if RETRY_NUMBER_TAG in now.tags:
+            # By it Dagster's daemon goes on with another run. Not skipped: that one was not when it
+            # began. But what a newer run has replaced is over.
             return Verdict.SKIP if rule.when_full == "cancel_oldest" else Verdict.WAIT
         if rule.when_full == "skip":
             return Verdict.SKIP

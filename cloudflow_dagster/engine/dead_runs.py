@@ -15,7 +15,13 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 import dagster as dg
-from dagster._core.storage.tags import GRPC_INFO_TAG
+from dagster._core.storage.tags import (
+    GRPC_INFO_TAG,
+    MAX_RETRIES_TAG,
+    RETRY_ON_ASSET_OR_OP_FAILURE_TAG,
+    RETRY_STRATEGY_TAG,
+    WILL_RETRY_TAG,
+)
 
 from cloudflow_dagster.engine import tags
 from cloudflow_dagster.engine.beats import is_silent
@@ -51,16 +57,16 @@ def resumed_by_itself(times: int) -> dict[str, str]:
         times: How often it may.
     """
     return {
-        "dagster/max_retries": str(times),
-        "dagster/retry_strategy": "FROM_FAILURE",
-        "dagster/retry_on_asset_or_op_failure": "false",
+        MAX_RETRIES_TAG: str(times),
+        RETRY_STRATEGY_TAG: "FROM_FAILURE",
+        RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "false",
     }
 
 
 def goes_on_by_itself(instance: dg.DagsterInstance, run_id: str) -> bool:
     """Return whether Dagster's daemon goes on with a run that failed."""
     run = instance.get_run_by_id(run_id)
-    return run is not None and run.tags.get("dagster/will_retry") == "true"
+    return run is not None and run.tags.get(WILL_RETRY_TAG) == "true"
 
 
 def found_dead(project: Project, instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
@@ -100,8 +106,8 @@ def _was_never_taken(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
 
     Our launcher has a note of each run that a process has taken. Whoever was killed just before
     that leaves a run of which nobody knows; one that Dagster's own launcher has launched has a tag
-    that says so. Should it be taken after all, it is not executed: who
-    takes a run that has failed sees that it has.
+    that says so. Should it be taken after all, it is not executed: who takes a run that has failed
+    sees that it has.
     """
     launcher = instance.run_launcher
     if run.status is not dg.DagsterRunStatus.STARTING or GRPC_INFO_TAG in run.tags:

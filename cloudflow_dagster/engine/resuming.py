@@ -51,12 +51,13 @@ class Resumer:
         project: The project.
         instance: Where its runs are kept.
         now: Gives the time in seconds, from any beginning.
+        workers: The processes that go on with runs.
     """
 
     project: Project
     instance: dg.DagsterInstance
     now: Callable[[], float] = time.monotonic
-    _workers: list[Child] = field(default_factory=list[Child])
+    workers: list[Child] = field(default_factory=list[Child])
     _tidied: float = -_TIDY_SECONDS
     _asked: float = -_CHILDREN_SECONDS
     _started: int = 0
@@ -78,7 +79,7 @@ class Resumer:
             self.tidy(waits)
         self._take_leave(waits)
         if (
-            len(self._workers) < MOST_WORKERS
+            len(self.workers) < MOST_WORKERS
             and self.now() >= self._not_before
             and self._too_few(waits)
         ):
@@ -99,12 +100,12 @@ class Resumer:
         except OSError as error:
             self._failed(waits, f"a process for that cannot be started: {error}.")
         else:
-            self._workers.append(worker)
+            self.workers.append(worker)
 
     def _take_leave(self, waits: Waits) -> None:
         """See how the processes ended that have."""
-        ended = [worker for worker in self._workers if worker.ended]
-        self._workers = [worker for worker in self._workers if worker not in ended]
+        ended = [worker for worker in self.workers if worker.ended]
+        self.workers = [worker for worker in self.workers if worker not in ended]
         for worker in ended:
             status = worker.process.returncode
             if status == 0:
@@ -141,7 +142,7 @@ class Resumer:
         A process needs seconds to start; until then the run that it was started for is still due.
         """
         due = len(waits.due(time.time(), MOST_WORKERS))
-        return due > 0 and due + waits.claimed() > len(self._workers)
+        return due > 0 and due + waits.claimed() > len(self.workers)
 
     def note_ended_children(self, waits: Waits) -> None:
         """Let runs go on that waited for another run which has ended."""
@@ -176,7 +177,7 @@ class Resumer:
 
     def stop(self) -> None:
         """End the processes; the runs that they execute are interrupted."""
-        processes.stop(self._workers, _PATIENCE)
+        processes.stop(self.workers, _PATIENCE)
 
 
 def go_on_with_all(project: Project, instance: dg.DagsterInstance) -> int:

@@ -118,8 +118,8 @@ def _run_what_is_left(run: Run, step: Step, log: StepLog) -> None:
     A run that goes on from the point of failure has no steps for the items that were not started
     before: Dagster does not know of them once any item of the loop was.
     """
-    facts = run.records.loop(RecordKey(step.id), step.id)
-    if facts is None or not loops.has_more_to_run(run, step):
+    facts = loops.left_to_run(run, step)
+    if facts is None:
         return
     waiting = iter(loops.ranges_of(facts.count))
     taking = threading.Lock()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-_SET = 2.0
+SET = 2.0
 """Seconds by which a clock that was set differs from one that is a little fast or slow."""
 
 
@@ -40,9 +40,9 @@ class SetBack:
         """Return by how much the clock was set back since this was last asked; 0 if it was not."""
         difference = self._clocks.wall() - self._clocks.steady()
         by = self._difference - difference
-        if abs(by) > _SET:
+        if abs(by) > SET:
             self._difference = difference
-        return by if by > _SET else 0.0
+        return by if by > SET else 0.0
 
 
 class RunClock:

@@ -16,7 +16,7 @@ from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.iteration import Iterations
 from cloudflow_dagster.runtime.loop_ends import close_here, loop_error, open_here
 from cloudflow_dagster.runtime.outcome import Done, Ending, StepFailed, after_failure, asks
-from cloudflow_dagster.runtime.record import RecordKey
+from cloudflow_dagster.runtime.record import LoopFacts, RecordKey
 from cloudflow_dagster.runtime.run import LogFor, Run
 from cloudflow_dagster.runtime.work import failed
 
@@ -27,7 +27,7 @@ __all__ = [
     "RangeResult",
     "close_loop",
     "concurrency_of",
-    "has_more_to_run",
+    "left_to_run",
     "open_loop",
     "run_range",
 ]
@@ -134,8 +134,8 @@ def run_range(run: Run, step: Step, item_range: ItemRange, log_for: LogFor) -> R
     return RangeResult(must_fail, shown, iterations.stopped)
 
 
-def has_more_to_run(run: Run, step: Step) -> bool:
-    """Return whether items of an opened loop are to be run before it is closed.
+def left_to_run(run: Run, step: Step) -> LoopFacts | None:
+    """Return what is known of an opened loop of which items are to be run before it is closed.
 
     They were never started; or they failed in the run that this one goes on with, and no range of
     this one ran them: the engine had none for them.
@@ -143,10 +143,11 @@ def has_more_to_run(run: Run, step: Step) -> bool:
     key = RecordKey(step.id)
     facts = run.records.loop(key, step.id)
     if facts is None:
-        return False
+        return None
     output = run.records.loop_output(key, step.id)
     fails = facts.on_item_error == "fail"
-    return output.missing() > 0 or any(fails or asks(e) for e in output.errors_before())
+    more = output.missing() > 0 or any(fails or asks(e) for e in output.errors_before())
+    return facts if more else None
 
 
 def close_loop(run: Run, step: Step, log: CallLog) -> Done:

@@ -18,6 +18,7 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.waits import Wait as Asked
 from cloudflow_dagster.nodes.waits import Way
 from cloudflow_dagster.project.server import RecordsServer
+from cloudflow_dagster.runtime.clock import SET
 from cloudflow_dagster.runtime.database import database
 from cloudflow_dagster.runtime.record import to_text
 from cloudflow_dagster.runtime.stored import outer_text
@@ -28,8 +29,6 @@ _COLUMNS = (
 )
 _KEY = "root = ? AND node = ? AND items = ? AND round = ?"
 _NEVER = 1e18
-_SET_BACK = 2.0
-"""Seconds by which a clock must have been set back to be told from one that is a little off."""
 _MOVED = (
     "UPDATE waits SET due = CASE WHEN seconds IS NULL THEN due ELSE due - ? END, "
     "expires = expires - ?, since = since - ? WHERE over = 0 AND "
@@ -176,7 +175,7 @@ class Waits:
         """
         with self._db.read() as connection:
             rows = connection.execute(
-                "SELECT run, since FROM suspended WHERE since > ?", (now + _SET_BACK,)
+                "SELECT run, since FROM suspended WHERE since > ?", (now + SET,)
             ).fetchall()
         for run, since in rows:
             by = since - now

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
@@ -43,12 +44,17 @@ def web(site: Site) -> Iterator[Web]:
         yield web
 
 
+def one_then_two(programs: Programs, web: Web) -> Path:
+    """Write a flow of two calls, one after the other, that gives what both gave."""
+    seen = {"one": "{{ nodes.one.body }}", "two": "{{ nodes.two.body }}"}
+    nodes = [MANUAL, get("one", web.url("/one")), get("two", web.url("/two")), result(seen)]
+    return programs.write(flow(nodes, ["start > one", "one > two", "two > end"]))
+
+
 def test_nodes_that_succeeded_are_not_run_again_and_the_rest_sees_what_they_gave(
     programs: Programs, site: Site, web: Web
 ) -> None:
-    seen = {"one": "{{ nodes.one.body }}", "two": "{{ nodes.two.body }}"}
-    nodes = [MANUAL, get("one", web.url("/one")), get("two", web.url("/two")), result(seen)]
-    path = programs.write(flow(nodes, ["start > one", "one > two", "two > end"]))
+    path = one_then_two(programs, web)
     site.broken = {"/two"}
     first = programs.run(path, way="dagster")
     assert first.status == "failure"
@@ -66,9 +72,7 @@ def test_nodes_that_succeeded_are_not_run_again_and_the_rest_sees_what_they_gave
 def test_selected_nodes_are_run_again_and_see_what_the_others_gave(
     programs: Programs, site: Site, web: Web
 ) -> None:
-    seen = {"one": "{{ nodes.one.body }}", "two": "{{ nodes.two.body }}"}
-    nodes = [MANUAL, get("one", web.url("/one")), get("two", web.url("/two")), result(seen)]
-    path = programs.write(flow(nodes, ["start > one", "one > two", "two > end"]))
+    path = one_then_two(programs, web)
     first = programs.run(path, way="dagster")
     assert first.status == "success"
     second = programs.again(path, first, ["two*"])

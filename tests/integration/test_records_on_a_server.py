@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -20,12 +19,13 @@ from cloudflow_dagster.engine.instance import open_instance
 from cloudflow_dagster.nodes.waits import Wait as Asked
 from cloudflow_dagster.project import find_project
 from cloudflow_dagster.runtime.database import RecordsError, database
-from cloudflow_dagster.runtime.intents import Intent, Settled, TakenOver
+from cloudflow_dagster.runtime.intents import Settled, TakenOver
 from cloudflow_dagster.runtime.record import Record, RecordKey
 from cloudflow_dagster.runtime.records import SqliteRecords
 from cloudflow_dagster.runtime.remembered import Remembered
 from cloudflow_dagster.runtime.stored import newest_of
 from cloudflow_dagster.runtime.waits import WaitKey, Waits
+from tests.fixtures.intents import begun
 from tests.fixtures.programs import MANUAL, CommandLine, Programs, chain, over, result, value
 from tests.fixtures.servers import environment, postgres
 
@@ -110,16 +110,7 @@ def test_a_run_that_was_taken_over_changes_nothing_more(programs: Programs) -> N
         old.claim("a")
         new.claim("b")
         key = old.call_key(RecordKey("make"), "make")
-        intent = Intent(
-            key=key,
-            run="first",
-            began=datetime.now(UTC),
-            action="make",
-            request="{}",
-            exact=True,
-            print="x",
-            state="open",
-        )
+        intent = begun(key, "first")
         with pytest.raises(TakenOver):
             old.intents.begin(intent)
         new.intents.begin(intent)

@@ -24,7 +24,7 @@ from sqlalchemy.exc import OperationalError
 from cloudflow_dagster.compiler.pipeline import compile_flow
 from cloudflow_dagster.engine import connections, event_batches
 from cloudflow_dagster.engine.event_log import BatchedEventLog
-from cloudflow_dagster.engine.history import KeptRunStorage
+from cloudflow_dagster.engine.history import SqliteHistory
 from cloudflow_dagster.engine.instance import dagster_home, open_instance
 from cloudflow_dagster.engine.run_flow import run_flow
 from cloudflow_dagster.engine.storage import explain
@@ -84,7 +84,7 @@ def program(folder: Path, text: str) -> subprocess.Popen[str]:
     head = f"""
 import os, signal, sys, time
 from cloudflow_dagster.engine.event_log import BatchedEventLog
-from cloudflow_dagster.engine.history import KeptRunStorage
+from cloudflow_dagster.engine.history import SqliteHistory
 from tests.unit.engine.test_engine_history import line, lines
 log = BatchedEventLog({str(folder)!r})
 """
@@ -533,7 +533,7 @@ def test_what_columns_runs_have_is_asked_until_they_are_there(
     for name in ("has_run_stats_index_cols", "has_backfill_id_column"):
         left = iter(answers)
         monkeypatch.setattr(SqlRunStorage, name, lambda _, left=left: next(left))
-        ask = getattr(KeptRunStorage(instance.run_storage._conn_string), name)  # type: ignore[attr-defined]
+        ask = getattr(SqliteHistory(instance.root_directory).run_storage, name)
         assert [ask() for _ in range(4)] == [False, True, True, True]
 
 

@@ -31,6 +31,12 @@ def answer(project: Project, run: str, value: object = True) -> None:
         assert waits.answer(wait, {"approved": value}, "ada")
 
 
+def status_of(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
+    run = instance.get_run_by_id(run_id)
+    assert run is not None
+    return run.status
+
+
 def test_a_run_that_waits_for_an_approval_is_suspended_and_goes_on(
     flows: Flows, project: Project, instance: dg.DagsterInstance
 ) -> None:
@@ -302,7 +308,7 @@ def test_what_cannot_be_gone_on_with_is_told_once_and_tried_ever_more_seldom(
 
     def look_until_the_process_has_ended() -> int:
         resumer.look()
-        for worker in resumer._workers:
+        for worker in resumer.workers:
             worker.process.wait(60)
         resumer.look()
         return resumer._started
@@ -312,7 +318,7 @@ def test_what_cannot_be_gone_on_with_is_told_once_and_tried_ever_more_seldom(
         for expected, seconds in ((1, 0.9), (1, 0.2), (2, 1.9), (2, 0.2)):
             assert look_until_the_process_has_ended() == expected
             clock[0] += seconds
-        assert instance.get_run_by_id(run).status is dg.DagsterRunStatus.SUSPENDED  # type: ignore[union-attr]
+        assert status_of(instance, run) is dg.DagsterRunStatus.SUSPENDED
         told = [e.message for e in instance.all_logs(run) if "cannot be gone on" in e.message]
         assert len(told) == 1
         assert "ended with status" in told[0]
@@ -323,7 +329,7 @@ def test_what_cannot_be_gone_on_with_is_told_once_and_tried_ever_more_seldom(
         look_until_the_process_has_ended()
     finally:
         resumer.stop()
-    assert instance.get_run_by_id(run).status is dg.DagsterRunStatus.SUCCESS  # type: ignore[union-attr]
+    assert status_of(instance, run) is dg.DagsterRunStatus.SUCCESS
 
 
 def test_thousands_of_waiting_runs_are_tidied_in_a_handful_of_queries(

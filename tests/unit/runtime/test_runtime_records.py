@@ -7,13 +7,12 @@ import multiprocessing
 import sqlite3
 import threading
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from cloudflow_dagster.runtime import database
-from cloudflow_dagster.runtime.intents import Intent, Settled
+from cloudflow_dagster.runtime.intents import Settled
 from cloudflow_dagster.runtime.records import (
     Ancestor,
     LoopFacts,
@@ -23,6 +22,7 @@ from cloudflow_dagster.runtime.records import (
     RunFacts,
     SqliteRecords,
 )
+from tests.fixtures.intents import begun
 
 
 def success(output: object, ports: tuple[str, ...] = ("out",)) -> Record:
@@ -433,17 +433,8 @@ def test_what_could_not_be_written_is_written_as_soon_as_it_can_be(
     records = SqliteRecords(path, "r")
     key = RecordKey("each", (0,))
     call = records.call_key(RecordKey("make"), "make")
-    begun = Intent(
-        key=call,
-        run="r",
-        began=datetime.now(UTC),
-        action="test",
-        request="{}",
-        exact=True,
-        print="",
-        state="open",
-    )
-    records.intents.begin(begun)
+    intent = begun(call, "r")
+    records.intents.begin(intent)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         records.write(key, success(1), soon=True)

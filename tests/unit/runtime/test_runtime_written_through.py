@@ -7,27 +7,18 @@ write-ahead log NORMAL (1) leaves that to the next checkpoint.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from cloudflow_dagster.runtime.database import SqliteDatabase
-from cloudflow_dagster.runtime.intents import Answer, CallKey, Intent, Settled
+from cloudflow_dagster.runtime.intents import Answer, CallKey, Settled
 from cloudflow_dagster.runtime.record import Record, RecordKey
 from cloudflow_dagster.runtime.records import SqliteRecords
+from tests.fixtures.intents import begun
 
 KEY = CallKey("r", "make")
-INTENT = Intent(
-    key=KEY,
-    run="r",
-    began=datetime.now(UTC),
-    action="aws.ec2.run_instances",
-    request="{}",
-    exact=True,
-    print="p",
-    state="open",
-)
+INTENT = begun(KEY, "r")
 Write = Callable[[SqliteRecords], object]
 
 
