@@ -200,10 +200,12 @@ def _type_words(field: Mapping[str, Any]) -> str:
 
 def _example(t: NodeType) -> str:
     schema = t.config_schema
-    config = {
-        name: _sample(schema.get("properties", {}).get(name, {}))
-        for name in schema.get("required", ())
-    }
+    fields: Mapping[str, Any] = schema.get("properties", {})
+    config = {name: _sample(fields.get(name, {})) for name in schema.get("required", ())}
+    if t.check_config is not None and t.check_config(config):
+        # One of several fields is wanted, which a schema of fields does not say.
+        more = ({**config, name: _sample(field)} for name, field in fields.items())
+        config = next((each for each in more if not t.check_config(each)), config)
     node: dict[str, Any] = {"id": t.id.rpartition(".")[2], "type": t.id}
     return json.dumps(
         {**node, **({"config": config} if config else {})}, indent=2, ensure_ascii=False
@@ -222,4 +224,5 @@ def _sample(field: Mapping[str, Any]) -> Any:
         "array": [],
         "object": {},
     }
-    return samples.get(str(field.get("type")), "…")
+    kind = field.get("type")
+    return samples.get(str(kind[0] if isinstance(kind, list) else kind), "…")

@@ -254,7 +254,7 @@ class Credentials:
             raise CredentialError(
                 "NoSimulatedCloud",
                 f"The credential `{name}` is the simulated cloud, and none is running.",
-                "Start `cloudflow dev`; `cloudflow run` starts one if it finds none when it begins.",
+                "Start `cloudflow dev`; `cloudflow run` starts one if none runs when it begins.",
                 transient=True,
             )
         return endpoint

@@ -181,6 +181,11 @@ def test_nodes_search_finds_and_limits() -> None:
     assert {"id", "label", "provider", "category", "kind"} <= rows[0].keys()
 
 
+def test_the_example_of_a_node_type_has_one_of_the_fields_of_which_one_is_wanted() -> None:
+    node = json.loads(run("nodes", "show", "logic.wait").stdout.split("Example\n")[1])
+    assert node == {"id": "wait", "type": "logic.wait", "config": {"seconds": 1}}
+
+
 def test_nodes_search_says_whether_there_are_more() -> None:
     assert "raise --limit" in run("nodes", "search", "create", "snapshot", "--limit", "3").stderr
     assert run("nodes", "search", "logic.wait", "--provider", "logic").stderr == ""
