@@ -224,5 +224,5 @@ def _sample(field: Mapping[str, Any]) -> Any:
         "array": [],
         "object": {},
     }
-    kind = field.get("type")
-    return samples.get(str(kind[0] if isinstance(kind, list) else kind), "…")
+    kind: str | list[str] = field.get("type", "")
+    return samples.get(kind if isinstance(kind, str) else kind[0], "…")
