@@ -12,13 +12,16 @@ import dagster as dg
 from cloudflow_dagster.engine import tags
 from cloudflow_dagster.engine.calls import Caller, waiting_for, written
 from cloudflow_dagster.engine.dead_runs import found_dead, resumed_by_itself
+from cloudflow_dagster.engine.lineage import lineage_of
 from cloudflow_dagster.engine.params import ParamsError, checked_params
+from cloudflow_dagster.engine.run_list import flow_of
 from cloudflow_dagster.engine.this_process import process_is_gone
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import CallLog
 from cloudflow_dagster.nodes.errors import Canceled, NodeError
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
+from cloudflow_dagster.runtime.intents import Intent
 from cloudflow_dagster.runtime.outcome import MAYBE_DONE, asks
 from cloudflow_dagster.runtime.plans import Plans
 from cloudflow_dagster.runtime.run import ChildCall, ChildWaits, Run
@@ -76,7 +79,8 @@ class DagsterChildRuns:
     def go_on(self, call: ChildCall, run: str, parent: Run, *, log: CallLog) -> Json:
         """Return the result of a child run that was begun by an interrupted attempt at this call.
 
-        One whose process died with that attempt is gone on with here, as a new run.
+        One whose process died with that attempt is gone on with here, as a new run, and so is one
+        that asked something, if that is answered.
 
         Raises:
             NodeError: It failed, or is gone.
@@ -93,7 +97,9 @@ class DagsterChildRuns:
         if not child.is_finished:
             log.info(f"Waits for the run {run} of `{call.flow}`, which goes on.")
             raise ChildWaits(run)
-        if child.status is dg.DagsterRunStatus.SUCCESS or _failed_by_itself(child):
+        if child.status is dg.DagsterRunStatus.SUCCESS or (
+            _failed_by_itself(child) and not self._is_answered(call.flow, child)
+        ):
             return self._result_of(call.flow, child)
         loaded = self._load(call.flow)
         try:
@@ -163,10 +169,38 @@ class DagsterChildRuns:
         """
         from cloudflow_dagster.engine.flow_runs import summary_of  # noqa: PLC0415 - as above
 
-        plan = Plans(self.project.records).of_run(child.run_id)
-        if plan is None:
-            plan = self._load(flow).plan
+        plan = self._plan_of(flow, child)
         return _result(flow, summary_of(self.project, self.instance, plan, child.run_id))
+
+    def _plan_of(self, flow: str, child: dg.DagsterRun) -> Plan:
+        return Plans(self.project.records).of_run(child.run_id) or self._load(flow).plan
+
+    def _is_answered(self, flow: str, child: dg.DagsterRun) -> bool:
+        """Return whether a run has failed at questions that are all answered now.
+
+        `cloudflow answer` goes on with such a run, unless it is killed before it does.
+        """
+        from cloudflow_dagster.engine.answers import unsettled  # noqa: PLC0415 - as above
+        from cloudflow_dagster.engine.run_resource import records_of  # noqa: PLC0415
+
+        lineage = lineage_of(self.instance, child)
+        with records_of(self.project, child.run_id, lineage) as records:
+            calls = unsettled(self._plan_of(flow, child), records)
+        asked = [call.answer is not None for call in calls if call.state == "asked"]
+        # It may have failed because a run asks that it has called.
+        called = [self._has_no_question(call) for call in calls if call.state == "unsure"]
+        answers = [*asked, *(known for known in called if known is not None)]
+        return bool(answers) and all(answers)
+
+    def _has_no_question(self, call: Intent) -> bool | None:
+        """Return whether a run that a call began can be gone on with; None if it began none."""
+        run = self.begun(call.key.token)
+        child = self._as_it_is(run) if run is not None else None
+        if child is None:
+            return None
+        if not _failed_by_itself(child):
+            return child.status is dg.DagsterRunStatus.SUCCESS
+        return self._is_answered(flow_of(child), child)
 
     def cancel(self, run: str) -> None:
         """Cancel a child run that is suspended."""

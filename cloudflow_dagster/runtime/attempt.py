@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import hashlib
 import threading
 import time
 import traceback
@@ -23,6 +22,7 @@ from cloudflow_dagster.runtime.bind import Binding, fresh
 from cloudflow_dagster.runtime.coroutines import complete
 from cloudflow_dagster.runtime.frame import Frame
 from cloudflow_dagster.runtime.incoming import Incoming
+from cloudflow_dagster.runtime.intents import CallKey
 from cloudflow_dagster.runtime.once import Once, Progress, progress_of
 from cloudflow_dagster.runtime.records import RecordsError
 from cloudflow_dagster.runtime.redaction import Redactor
@@ -230,10 +230,8 @@ class StepCall:
 
 def token_of(frame: Frame, step: Step, round_: int) -> str:
     """Return a call's idempotency token: the same however often this very call is repeated."""
-    run = frame.run
-    root = run.records.token_run(run.owner(step))
-    items = ".".join(str(index) for index in frame.indices)
-    return hashlib.sha256("\0".join((root, step.id, items, str(round_))).encode()).hexdigest()
+    root = frame.run.records.token_run(frame.run.owner(step))
+    return CallKey(root, step.id, frame.indices, round_).token
 
 
 def wait_key(frame: Frame, step: Step, round_: int) -> WaitKey:

@@ -9,6 +9,7 @@ intent and send the same token.
 from __future__ import annotations
 
 import getpass
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -53,6 +54,14 @@ class CallKey(NamedTuple):
     def record(self) -> RecordKey:
         """Where the record of the call's step stands."""
         return RecordKey(self.node, self.indices)
+
+    @property
+    def token(self) -> str:
+        """The call's idempotency token, the same however often this very call is repeated."""
+        items = ".".join(str(index) for index in self.indices)
+        return hashlib.sha256(
+            "\0".join((self.root, self.node, items, str(self.round))).encode()
+        ).hexdigest()
 
 
 class Settled(NamedTuple):

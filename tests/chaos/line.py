@@ -30,6 +30,8 @@ _IN_PAGES = 0.7
 """Share of the lines whose first run is launched in the pages; the others begin in a terminal."""
 _PATIENCE = 120.0
 """Seconds without any progress after which a line is stuck."""
+_MOST_RUNS = 30
+"""Runs that go on with each other without a kill between them, after which a line is stuck."""
 _Status = dg.DagsterRunStatus
 
 
@@ -83,17 +85,20 @@ class Line:
         self.root = self._begin()
         striker = Striker(self.deployment, self.moments, self._newest, kills)
         before, since = "", time.monotonic()
+        runs: set[str] = set()
         try:
             while (newest := self._newest()).status is not _Status.SUCCESS:
                 killed = striker.turn()
+                runs.add(newest.run_id)
                 if killed is not None:
+                    runs.clear()
                     self.killed += 1
                     self.say(killed)
                     self.deployment.up()
                 now = self._how_it_stands(newest)
                 if now != before or killed:
                     before, since = now, time.monotonic()
-                if time.monotonic() - since > _PATIENCE:
+                if time.monotonic() - since > _PATIENCE or len(runs) > _MOST_RUNS:
                     raise StuckError(now)
                 self.deployment.up()
                 self.worked += _LOOK * (self.deployment.worker(newest.run_id) is not None)

@@ -16,11 +16,14 @@ from typing import Any
 
 import pytest
 
+from cloudflow_dagster.engine import answers
+from cloudflow_dagster.runtime.intents import Answer as Said
 from tests.fixtures.programs import (
     MANUAL,
     CommandLine,
     Node,
     Programs,
+    call,
     chain,
     get,
     over,
@@ -112,6 +115,33 @@ def test_the_run_asks_and_an_answer_lets_it_go_on(
     again = cloudflow("answer", run, "open", "again")
     assert again.status == 2
     assert "It asks about nothing" in again.err
+
+
+def test_an_answer_about_a_called_flow_counts_though_its_command_was_killed(
+    programs: Programs, cloudflow: CommandLine, desk: tuple[Desk, Web]
+) -> None:
+    site, web = desk
+    programs.write(
+        chain(MANUAL, post("open", web.url("/tickets")), result("{{ input.body }}")), "lowest"
+    )
+    programs.write(chain(MANUAL, call("below", "lowest"), result()), "middle")
+    programs.write(chain(MANUAL, call("below", "middle"), result()), "highest")
+    killed(programs, cloudflow, site, "highest")
+    first = programs.runs_of("highest")[-1].run_id
+    asks = resume(cloudflow, first)
+    assert asks["nodes"]["below"]["error"]["code"] == "MaybeDone"
+    still_asks = resume(cloudflow, asks["run_id"])
+    assert still_asks["nodes"]["below"]["error"]["code"] == "MaybeDone"
+    asking = programs.runs_of("lowest")
+    assert len(asking) == 2, "nobody goes on with it while it only asks"
+
+    # The command notes the answer, and is killed before it goes on.
+    answered = Said.now("done", {"body": "ticket 7"})
+    answers.answer(programs.project, asking[-1].run_id, "open", None, answered)
+    ended = resume(cloudflow, still_asks["run_id"])
+
+    assert (ended["status"], ended["result"]) == ("success", "ticket 7")
+    assert site.opened == ["/tickets"]
 
 
 def test_without_an_answer_it_stops_with_one_sentence_and_a_way_out(
