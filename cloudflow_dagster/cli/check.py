@@ -33,7 +33,11 @@ _MOST_SHOWN = 200
     default="text",
     help="text for people, json for programs, sarif for code hosts.",
 )
-@click.option("--strict", is_flag=True, help="Warnings count as errors for the exit status.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Warnings count as errors for the exit status; destructive nodes are warned about.",
+)
 def command(flows: tuple[str, ...], form: str, *, strict: bool) -> None:
     """Find everything that is wrong with flows, before they run.
 
@@ -43,16 +47,20 @@ def command(flows: tuple[str, ...], form: str, *, strict: bool) -> None:
     project = open_project()
     files = flow_files(project, flows)
     with complaints():
-        each = _check(project, files) if flows else check_project(project, catalogue())
+        each = (
+            _check(project, files, strict=strict)
+            if flows
+            else check_project(project, catalogue(), strict=strict)
+        )
     found = [d for one in each for d in one.diagnostics]
     _report(each, found, form)
     failing = [d for d in found if strict or d.severity is Severity.ERROR]
     sys.exit(1 if failing else 0)
 
 
-def _check(project: Project, files: list[Path]) -> list[Checked]:
+def _check(project: Project, files: list[Path], *, strict: bool) -> list[Checked]:
     return [
-        checked(compile_file(show_path(path), project=project, registry=catalogue()))
+        checked(compile_file(show_path(path), project=project, registry=catalogue(), strict=strict))
         for path in files
     ]
 

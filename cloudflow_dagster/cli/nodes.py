@@ -12,11 +12,17 @@ import click
 from cloudflow_dagster.cli.surroundings import give_up
 from cloudflow_dagster.diagnostics.wording import in_words
 from cloudflow_dagster.nodes.registry import Registry
-from cloudflow_dagster.nodes.spec import NodeType, Port, Repeat
+from cloudflow_dagster.nodes.spec import Access, NodeType, Port, Repeat
 from cloudflow_dagster.providers import catalogue
 
 _FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 _PROVIDER = click.option("--provider", help="Only node types of this provider: aws, gcp, azure …")
+
+_ACCESSES: Mapping[Access, str] = {
+    Access.READ: "reads",
+    Access.CHANGE: "changes",
+    Access.DESTROY: "destroys",
+}
 
 _REPEATS: Mapping[Repeat, str] = {
     Repeat.READ: "it changes nothing, so it is done again.",
@@ -90,7 +96,7 @@ def _print(types: Iterable[NodeType], form: str) -> None:
     rows = list(types)
     width = max((len(t.id) for t in rows), default=0)
     for t in rows:
-        click.echo(f"{t.id.ljust(width)}  {_first_sentence(t.description)}")
+        click.echo(f"{t.id.ljust(width)}  {t.access.ljust(7)}  {_first_sentence(t.description)}")
 
 
 def _brief(t: NodeType) -> dict[str, Any]:
@@ -100,6 +106,7 @@ def _brief(t: NodeType) -> dict[str, Any]:
         "provider": t.provider,
         "category": t.category,
         "kind": t.kind,
+        "access": t.access,
         "description": _first_sentence(t.description),
     }
 
@@ -114,6 +121,7 @@ def _whole(t: NodeType) -> dict[str, Any]:
         "outputs": [_port(p) for p in t.outputs],
         "config_schema": t.config_schema,
         "output_schema": t.output_schema,
+        "destructive": t.destructive,
         "permissions": list(t.permissions),
         "repeat": t.repeat,
         "token_seconds": t.token_seconds if t.repeat is Repeat.TOKEN else None,
@@ -140,9 +148,10 @@ def _first_sentence(text: str) -> str:
 
 def _explained(t: NodeType) -> str:
     lines = [
-        f"{t.id} - {t.label} ({t.kind}, {t.category})",
+        f"{t.id} - {t.label} ({t.kind}, {t.category}, {_ACCESSES[t.access]})",
         "",
         t.description.strip(),
+        *(("", f"Destructive: {t.destructive}") if t.destructive else ()),
         "",
         "Config",
     ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from cloudflow_dagster.compiler.checks import CHECKS
+from cloudflow_dagster.compiler.checks import CHECKS, STRICT_CHECKS
 from cloudflow_dagster.compiler.graph import Graph
 from cloudflow_dagster.compiler.planning import plan_flow
 from cloudflow_dagster.compiler.resolve import resolve_flow
@@ -106,21 +106,38 @@ def compile_flow(
 
 
 def compile_file(
-    path: str | Path, *, project: Project | None, registry: Registry | None = None
+    path: str | Path,
+    *,
+    project: Project | None,
+    registry: Registry | None = None,
+    strict: bool = False,
 ) -> Compiled:
-    """Compile one file. Never raises: what is wrong is in the result."""
+    """Compile one file. Never raises: what is wrong is in the result.
+
+    Args:
+        path: The file.
+        project: The project that it belongs to, if any.
+        registry: The node types; without it all that are installed.
+        strict: Report also what may well be meant.
+    """
     parsed = parse_file(Path(path), str(path))
-    return compile_parsed(parsed, project, registry or catalogue(), _siblings(project, parsed))
+    siblings = _siblings(project, parsed)
+    return compile_parsed(parsed, project, registry or catalogue(), siblings, strict=strict)
 
 
-def compile_project(project: Project, registry: Registry | None = None) -> list[Compiled]:
+def compile_project(
+    project: Project, registry: Registry | None = None, *, strict: bool = False
+) -> list[Compiled]:
     """Compile all flows of a project, in the order of their files' names.
 
     Whatever one of them is, the others are not harmed.
     """
     with collector_paused():
         parsed, siblings = parse_project(project)
-        return [compile_parsed(one, project, registry or catalogue(), siblings) for one in parsed]
+        return [
+            compile_parsed(one, project, registry or catalogue(), siblings, strict=strict)
+            for one in parsed
+        ]
 
 
 def parse_project(project: Project) -> tuple[list[Parsed], Siblings]:
@@ -177,13 +194,18 @@ def _siblings(project: Project | None, parsed: Parsed) -> Siblings | None:
 
 
 def compile_parsed(
-    parsed: Parsed, project: Project | None, registry: Registry, siblings: Siblings | None
+    parsed: Parsed,
+    project: Project | None,
+    registry: Registry,
+    siblings: Siblings | None,
+    *,
+    strict: bool = False,
 ) -> Compiled:
     """Resolve and check what was parsed. Takes over the diagnostics of `parsed`."""
     checked: Subject | None = None
     if parsed.flow is not None:
         graph = resolve_flow(parsed.flow, id=parsed.id, file=parsed.file, registry=registry)
-        checked = _check(Subject(graph, registry, project, siblings, parsed.found))
+        checked = _check(Subject(graph, registry, project, siblings, parsed.found), strict=strict)
     elif (rest := salvage(parsed.document.data, parsed.found)) is not None:
         graph = resolve_flow(rest.flow, id=None, file=parsed.file, registry=registry)
         found = _check(Subject(graph, registry, project, siblings)).found
@@ -199,7 +221,7 @@ def compile_parsed(
     )
 
 
-def _check(subject: Subject) -> Subject:
-    for check in CHECKS:
+def _check(subject: Subject, *, strict: bool = False) -> Subject:
+    for check in (*CHECKS, *STRICT_CHECKS) if strict else CHECKS:
         check(subject)
     return subject

@@ -97,6 +97,8 @@ def as_page() -> str:
 
 def _section(rule: Rule) -> str:
     kind = "Warning" if rule.severity is Severity.WARNING else "Error"
+    if rule.strict:
+        kind += " of `cloudflow check --strict` alone"
     language = "yaml" if rule.code.startswith("CF6") else "json"
     return (
         f"\n### {rule.code}: {rule.title}\n\n{kind}. {rule.explanation}\n\nWrong:\n\n"

@@ -50,15 +50,16 @@ def checked(compiled: Compiled) -> Checked:
     return Checked(compiled.file, compiled.document.text, compiled.diagnostics)
 
 
-def check_project(project: Project, registry: Registry) -> list[Checked]:
+def check_project(project: Project, registry: Registry, *, strict: bool = False) -> list[Checked]:
     """Check all flows of a project, in the order of their files' names.
 
     Args:
         project: The project.
         registry: The node types.
+        strict: Report also what may well be meant.
     """
     with collector_paused():
-        work = _Work(project, registry, *parse_project(project))
+        work = _Work(project, registry, *parse_project(project), strict)
         count = len(work.parsed)
         processes = _processes(count)
         if processes == 1:
@@ -89,10 +90,15 @@ class _Work(NamedTuple):
     registry: Registry
     parsed: Sequence[Parsed]
     siblings: Siblings
+    strict: bool
 
     def check(self, which: range) -> list[Checked]:
         return [
-            checked(compile_parsed(self.parsed[at], self.project, self.registry, self.siblings))
+            checked(
+                compile_parsed(
+                    self.parsed[at], self.project, self.registry, self.siblings, strict=self.strict
+                )
+            )
             for at in which
         ]
 

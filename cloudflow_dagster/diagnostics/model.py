@@ -32,6 +32,7 @@ class Rule:
             `cloudflow.yaml` for CF6).
         right: The same file put right.
         severity: Whether it stops the flow from running.
+        strict: It is only looked for by a strict check: nothing need be wrong.
     """
 
     code: str
@@ -40,6 +41,7 @@ class Rule:
     wrong: str
     right: str
     severity: Severity = Severity.ERROR
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)

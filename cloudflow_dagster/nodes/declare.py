@@ -23,6 +23,7 @@ from cloudflow_dagster.nodes.spec import (
     ERROR_PORT,
     IN_PORT,
     TOKEN_SECONDS,
+    Access,
     Behaviour,
     Carries,
     Kind,
@@ -40,6 +41,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 CheckConfig = Callable[[Mapping[str, Json]], list[tuple[tuple[str | int, ...], str]]]
 PortsOf = Callable[[Mapping[str, Json]], tuple[Port, ...]]
 RepeatOf = Callable[[Mapping[str, Json]], Repeat]
+DestructiveOf = Callable[[Mapping[str, Json]], str | None]
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,9 @@ def action(
     category: str,
     color: str = SLATE,
     provider: str | None = None,
+    access: Access | None = None,
+    destructive: str | None = None,
+    destructive_of: DestructiveOf | None = None,
     permissions: Iterable[str] = (),
     transient: Iterable[str] = (),
     repeat: Repeat = Repeat.ASK,
@@ -152,6 +157,10 @@ def action(
         category: Group of the palette.
         color: `#rrggbb`.
         provider: Whose credential it asks for: `aws`, `gcp`, `azure`.
+        access: Whether it reads, changes or destroys. Without it, what `Repeat.READ` repeats
+            reads, what is destructive destroys, and everything else changes.
+        destructive: What it does that is harmful by its nature, as a sentence.
+        destructive_of: The same from a node's config, where it depends on that.
         permissions: What the credential must be allowed to do.
         transient: Error codes that are worth another attempt.
         repeat: What is done about a call that an interrupted run may have made already.
@@ -172,6 +181,9 @@ def action(
         "category": category,
         "color": color,
         "provider": provider,
+        "access": access or _access(repeat, destructive),
+        "destructive": destructive,
+        "destructive_of": destructive_of,
         "permissions": tuple(permissions),
         "transient": frozenset(transient),
         "repeat": repeat,
@@ -219,6 +231,7 @@ def condition(
         "icon": icon,
         "category": category,
         "color": color,
+        "access": Access.READ,
         "repeat": Repeat.READ,
         "secrets": secrets,
         "outputs": (*(Port(name, Carries.BRANCH) for name in ports), ERROR_PORT),
@@ -257,11 +270,18 @@ def trigger(
         "icon": icon,
         "category": category,
         "color": color,
+        "access": Access.READ,
         "repeat": Repeat.READ,
         "sample": sample,
         "check_config": check,
     }
     return _declare(Kind.TRIGGER, id, about)
+
+
+def _access(repeat: Repeat, destructive: str | None) -> Access:
+    if destructive is not None:
+        return Access.DESTROY
+    return Access.READ if repeat is Repeat.READ else Access.CHANGE
 
 
 def declaration_of(function: object) -> Declaration | None:

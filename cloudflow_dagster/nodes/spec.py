@@ -27,6 +27,17 @@ class Kind(StrEnum):
     RESOURCE = "resource"
 
 
+class Access(StrEnum):
+    """What a node of this type does to what is there."""
+
+    READ = "read"
+    """It changes nothing."""
+    CHANGE = "change"
+    """It makes or changes something."""
+    DESTROY = "destroy"
+    """It takes away what it alone cannot bring back."""
+
+
 class Carries(StrEnum):
     """What an output port carries, and when it delivers."""
 
@@ -201,6 +212,9 @@ class NodeType:
             calls it; `x-literal: true` a field in which `{{` means nothing.
         output_schema: JSON Schema of `nodes.<id>`, or None if nothing is known of it.
         handler: Does the work; None where the engine does it (`Behaviour`).
+        access: Whether it reads, changes or destroys.
+        destructive: What a node of this type does that is harmful by its nature, as a sentence.
+        destructive_of: The same from a node's config, where it depends on that.
         permissions: What the credential must be allowed to do, in the provider's own terms.
         behaviour: See `Behaviour`.
         secrets: Whether `$secret` is allowed in its config.
@@ -232,6 +246,9 @@ class NodeType:
     config_schema: Mapping[str, Json] = field(default_factory=dict[str, Json])
     output_schema: Mapping[str, Json] | None = None
     handler: Handler | None = None
+    access: Access = Access.CHANGE
+    destructive: str | None = None
+    destructive_of: Callable[[Mapping[str, Json]], str | None] | None = None
     permissions: tuple[str, ...] = ()
     behaviour: Behaviour = Behaviour.PLAIN
     secrets: bool = True
@@ -251,6 +268,15 @@ class NodeType:
     def repeat_for(self, config: Mapping[str, Json]) -> Repeat:
         """Return what is done about an interrupted call with this config."""
         return self.repeat if self.repeat_of is None else self.repeat_of(config)
+
+    def destructive_for(self, config: Mapping[str, Json]) -> str | None:
+        """Return the sentence that says what is harmful about a node with this config, if it is.
+
+        Args:
+            config: As written: any text may still hold an expression.
+        """
+        found = None if self.destructive_of is None else self.destructive_of(config)
+        return found or self.destructive
 
     def undone_by(self) -> Inverse | None:
         """Return what undoes a node of this type; None if nothing certainly does."""

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from cloudflow_dagster.nodes.spec import NodeType, Repeat
+from cloudflow_dagster.nodes.spec import Access, NodeType, Repeat
 from cloudflow_dagster.providers.aws import AwsNodes
 from cloudflow_dagster.providers.aws.models import (
     Service,
@@ -41,6 +41,8 @@ EVERY_SCHEMA = "CLOUDFLOW_EVERY_SCHEMA"
 """Set, the schemas of all services are held against the metaschema, which takes five minutes."""
 TOKEN = "0123456789abcdef" * 4
 CHANGES = re.compile(r"Create|Delete|Put|Update|Modify|Start|Send|Run|Attach|Set|Terminate|Tag")
+CHANGES_SURELY = re.compile(r"(Delete|Put|Update|Modify|Send|Attach|Terminate|Tag|Untag)(?![a-z])")
+DESTROYS_SURELY = re.compile(r"(Terminate|Purge|(Batch)?Delete(?!\w*Tags?$))(?![a-z])")
 MAKES = re.compile(r"(Create|Start|Send|Run|Import|Submit|Copy|Publish|Invoke)(?![a-z])")
 
 
@@ -142,11 +144,24 @@ def _careless(node_type: NodeType, service: Service, operation: str) -> Iterator
             pass
 
 
+def _unlike_its_name(node_type: NodeType, operation: str) -> Iterator[str]:
+    """Say where a node type would be taken for less than it does."""
+    if node_type.access is Access.READ and CHANGES_SURELY.match(operation):
+        yield "it does not only read"
+    if node_type.access is not Access.DESTROY and DESTROYS_SURELY.match(operation):
+        yield f"it destroys, but is said to {node_type.access}"
+    if (node_type.access is Access.DESTROY) != (node_type.destructive is not None):
+        yield "it destroys and does not say so, or the other way round"
+    if node_type.destructive and not node_type.destructive.endswith("."):
+        yield "what it destroys is no sentence"
+
+
 def test_every_operation_makes_a_sound_node_type() -> None:
     source = AwsNodes()
     wrong: list[str] = []
     count = 0
     repeats: Counter[Repeat] = Counter()
+    accesses: Counter[Access] = Counter()
     for short, name in services().items():
         service = load_service(name)
         for method, operation in service.operations.items():
@@ -157,7 +172,9 @@ def test_every_operation_makes_a_sound_node_type() -> None:
                 *_unfit_tokens(service, operation),
                 *_unknown_questions(service, operation),
                 *_careless(node_type, service, operation),
+                *_unlike_its_name(node_type, operation),
             ]
+            accesses[node_type.access] += 1
             repeats[node_type.repeat] += 1
             wrong += [f"{node_type.id}: {complaint}" for complaint in found]
             count += 1
@@ -167,6 +184,8 @@ def test_every_operation_makes_a_sound_node_type() -> None:
     # Where nothing is known a person is asked: that is so for no more than one in seven.
     assert repeats[Repeat.ASK] < count / 7
     assert repeats[Repeat.TOKEN] > 1_500
+    assert accesses[Access.READ] > count / 3
+    assert accesses[Access.DESTROY] > count / 10
 
 
 @pytest.mark.parametrize(

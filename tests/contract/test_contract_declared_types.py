@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from cloudflow_dagster.nodes.declare import declaration_of
 from cloudflow_dagster.nodes.declared import DeclaredNodes
-from cloudflow_dagster.nodes.spec import Behaviour, Carries, Kind, NodeType
+from cloudflow_dagster.nodes.spec import Access, Behaviour, Carries, Kind, NodeType
 from cloudflow_dagster.providers import FAMILIES
 
 CATEGORIES = {"triggers", "logic", "flows", "data", "web"}
@@ -47,6 +47,13 @@ def test_it_can_be_shown(declared: NodeType) -> None:
     assert declared.category in CATEGORIES
     assert declared.label
     assert len(declared.label) <= 24
+
+
+@every
+def test_it_says_what_it_does_to_what_is_there(declared: NodeType) -> None:
+    changes = {"generic.http.request", "flow.call"}
+    assert declared.access is (Access.CHANGE if declared.id in changes else Access.READ)
+    assert declared.destructive_for({}) is None
 
 
 @every

@@ -16,6 +16,7 @@ from cloudflow_dagster.compiler.checks.config_values import check_config_values
 from cloudflow_dagster.compiler.checks.constant_conditions import check_constant_conditions
 from cloudflow_dagster.compiler.checks.credentials import check_credentials
 from cloudflow_dagster.compiler.checks.cycles import check_cycles
+from cloudflow_dagster.compiler.checks.destructive_nodes import check_destructive_nodes
 from cloudflow_dagster.compiler.checks.duplicate_edges import check_duplicate_edges
 from cloudflow_dagster.compiler.checks.edge_ends import check_edge_ends
 from cloudflow_dagster.compiler.checks.edge_ports import check_edge_ports
@@ -87,3 +88,6 @@ CHECKS: tuple[Check, ...] = (
     check_not_supported,
 )
 """In the order of their codes. The order has no meaning: all look at the same graph."""
+
+STRICT_CHECKS: tuple[Check, ...] = (check_destructive_nodes,)
+"""What a strict check looks for beside these: things that may well be meant."""

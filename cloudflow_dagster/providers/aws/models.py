@@ -45,6 +45,11 @@ class Service:
     paginators: Mapping[str, Json]
     waiters: Mapping[str, Json]
 
+    @property
+    def rest(self) -> bool:
+        """Whether its protocol is one of REST, where a request's method has a meaning."""
+        return str(self.model["metadata"].get("protocol", "")).startswith("rest")
+
     def operation(self, operation: str) -> Mapping[str, Json]:
         """Return what the model says of an operation, by the API's own name."""
         return self.model["operations"][operation]

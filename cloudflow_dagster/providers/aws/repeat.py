@@ -36,11 +36,15 @@ _CHANGES = frozenset(
         ("appconfigdata", "GetLatestConfiguration"),
         ("cognito-identity", "GetId"),
         ("cognito-identity", "GetOpenIdTokenForDeveloperIdentity"),
+        ("iot", "ConfirmTopicRuleDestination"),
+        ("license-manager", "CheckInLicense"),
         ("mediaconnect", "DiscoverGateway"),
         ("stepfunctions", "GetActivityTask"),
+        ("storagegateway", "RetrieveTapeArchive"),
+        ("storagegateway", "RetrieveTapeRecoveryPoint"),
     }
 )
-"""Operations that read by their name or method, and hand something out only once."""
+"""Operations that read by their name or method, and change something or give it only once."""
 
 _READ_TOO = frozenset(
     {
@@ -124,7 +128,8 @@ def repeat_of(service: Service, operation: str) -> Repeat:
     name = (service.name, operation)
     if name in _CHANGES:
         return Repeat.ASK
-    if name in _READ_TOO or _reads(service, operation):
+    settings = service.operation(operation)
+    if name in _READ_TOO or reads(service.name, operation, settings, rest=service.rest):
         return Repeat.READ
     if tokens_of(service, operation) or OWN_TOKENS & service.members(operation, "input").keys():
         return Repeat.TOKEN
@@ -138,12 +143,21 @@ def removes(operation: str) -> bool:
     return bool(_REMOVES.match(operation))
 
 
-def _reads(service: Service, operation: str) -> bool:
-    settings = service.operation(operation)
+def reads(service: str, operation: str, settings: Mapping[str, Json], *, rest: bool) -> bool:
+    """Return whether an operation changes nothing.
+
+    Args:
+        service: botocore's name of the service.
+        operation: The API's own name of the operation.
+        settings: What the model says of the operation.
+        rest: Whether the service's protocol is one of REST.
+    """
+    if (service, operation) in _CHANGES:
+        return False
     if settings.get("readonly"):
         return True
     method = settings["http"]["method"]
-    if _is_rest(service) and method in {"GET", "HEAD"}:
+    if rest and method in {"GET", "HEAD"}:
         return True
     return bool(_READS.match(operation)) and method in {"GET", "POST", "HEAD"}
 
@@ -153,16 +167,12 @@ def _is_safe(service: Service, operation: str) -> bool:
     if settings.get("idempotent"):
         return True
     method = settings["http"]["method"]
-    if _REMOVES.match(operation) or (_is_rest(service) and method == "DELETE"):
+    if _REMOVES.match(operation) or (service.rest and method == "DELETE"):
         return True
-    if _is_rest(service) and method == "PUT":
+    if service.rest and method == "PUT":
         # By HTTP's own meaning; but some of AWS's make a resource whose name the service chooses.
         return service.name == "s3" or not _MAKES.match(operation)
     return bool(_SETS.match(operation))
-
-
-def _is_rest(service: Service) -> bool:
-    return str(service.model["metadata"].get("protocol", "")).startswith("rest")
 
 
 _SURE_WITH: Mapping[tuple[str, str], str] = {

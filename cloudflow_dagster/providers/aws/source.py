@@ -9,8 +9,9 @@ from typing import Any
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.registry import Entry
-from cloudflow_dagster.nodes.spec import ERROR_PORT, Carries, Kind, NodeType, Port
+from cloudflow_dagster.nodes.spec import ERROR_PORT, Access, Carries, Kind, NodeType, Port
 from cloudflow_dagster.providers.aws import palette
+from cloudflow_dagster.providers.aws.access import access_of, destructive, destructive_of
 from cloudflow_dagster.providers.aws.errors import transient_codes
 from cloudflow_dagster.providers.aws.inverse import inverse_of
 from cloudflow_dagster.providers.aws.invoke import (
@@ -178,6 +179,7 @@ def _node_type(service: Service, method: str) -> NodeType:
     output = schema_of(service, name, "output")
     streams = _has_events(service, name)
     look = palette.look_of(service.name)
+    access = access_of(service.name, name, settings, rest=service.rest)
     return NodeType(
         id=id,
         kind=Kind.ACTION,
@@ -191,6 +193,9 @@ def _node_type(service: Service, method: str) -> NodeType:
         config_schema=_config_schema(service, name),
         output_schema=output,
         handler=partial(refuse_streams, id) if streams else partial(invoke, service.name, name, id),
+        access=access,
+        destructive=destructive(name) if access is Access.DESTROY else None,
+        destructive_of=destructive_of(service, name),
         permissions=(_permission(service, name),),
         transient=transient_codes(
             [

@@ -98,6 +98,17 @@ def test_strict_lets_warnings_fail(project: Path) -> None:
     assert run("check", "--strict", "empty").exit_code == 1
 
 
+def test_strict_warns_about_destructive_nodes_and_a_plain_check_does_not(project: Path) -> None:
+    nodes = [{"id": "end", "type": "aws.ec2.terminate_instances", "config": {"InstanceIds": ["i"]}}]
+    (project / "flows/end.json").write_text(json.dumps({"version": 1, "nodes": nodes}))
+    assert run("check").stdout == "Checked 2 flows: 0 errors, 0 warnings.\n"
+    assert run("check", "end").exit_code == 0
+    for strict in (run("check", "--strict"), run("check", "--strict", "end")):
+        assert strict.exit_code == 1
+        assert "CF3008" in strict.stderr
+        assert "`end` (aws.ec2.terminate_instances) is destructive" in strict.stderr
+
+
 def test_a_broken_project_file_is_shown_without_its_secret(project: Path) -> None:
     (project / "cloudflow.yaml").write_text(
         "credentials:\n  prod:\n    provider: aws\n    secret_access_key: hunter2hunter2\n"
@@ -155,6 +166,7 @@ def test_nodes_show_explains_fields_ports_and_permissions() -> None:
     text = run("nodes", "show", "aws.ec2.create_snapshot").stdout
     assert "VolumeId                 string, required." in text
     assert "ec2:CreateSnapshot" in text
+    assert "(action, compute, changes)" in text
     whole = json.loads(run("nodes", "show", "logic.loop", "--format", "json").stdout)
     assert [p["name"] for p in whole["outputs"]] == ["item", "done", "error"]
 
@@ -178,7 +190,7 @@ def test_nodes_search_finds_and_limits() -> None:
     )
     assert len(rows) == 3
     assert rows[0]["id"] == "aws.ec2.create_snapshot"
-    assert {"id", "label", "provider", "category", "kind"} <= rows[0].keys()
+    assert {"id", "label", "provider", "category", "kind", "access"} <= rows[0].keys()
 
 
 def test_the_example_of_a_node_type_has_one_of_the_fields_of_which_one_is_wanted() -> None:
@@ -387,3 +399,11 @@ def test_sums_of_nothing_are_zero_in_the_template(project: Path) -> None:
     (value,) = (n["config"]["value"] for n in template["nodes"] if n["type"] == "flow.result")
     given = render(value, {"nodes": {"volumes": {"Volumes": []}}, "params": {}})
     assert given == {"volumes": 0, "gigabytes": 0}
+
+
+def test_nodes_show_says_what_is_destructive() -> None:
+    text = run("nodes", "show", "aws.ec2.terminate_instances").stdout
+    assert "(action, compute, destroys)" in text
+    assert "Destructive: “Terminate instances” takes away what it cannot bring back." in text
+    row = run("nodes", "list", "--provider", "logic", "--limit", "1").stdout
+    assert row.split()[:2] == ["logic.if", "read"]

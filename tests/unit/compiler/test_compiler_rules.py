@@ -64,7 +64,8 @@ def findings(rule: Rule, text: str, folder: Path) -> list[Diagnostic]:
     (flows / ".layout" / "arranged.json").write_text("{}")
     name = FILE_NAMES.get(rule.code, "example.json")
     (flows / name).write_text(text)
-    compiled = compile_project(find_project(folder), Registry(Examples()))
+    registry = Registry(Examples())
+    compiled = compile_project(find_project(folder), registry, strict=rule.strict)
     return [d for c in compiled if Path(c.file).name == name for d in c.diagnostics]
 
 

@@ -17,7 +17,8 @@ a case: some files of a project, then all that `cloudflow check` says about its 
 The first word after the back ticks is the language; the second, if there is one, the file's path
 (`json flows/other.json`, `yaml cloudflow.yaml`), otherwise `flows/flow.json`. A block of the
 language `python` gives a file that cannot be shown as it is: an expression for its text or bytes.
-A case without findings has an empty `text` block. Other prose is free.
+A case without findings has an empty `text` block. A page whose name begins with `strict` shows
+what `--strict` says. Other prose is free.
 
 To write the blocks of `text` anew, after looking at what changes:
 
@@ -87,13 +88,13 @@ def _cases_of(page: Path, markdown: str) -> list[Case]:
     return found
 
 
-def said_of(files: dict[str, str | bytes], folder: Path) -> str:
+def said_of(files: dict[str, str | bytes], folder: Path, *, strict: bool) -> str:
     """Write the files into a folder and return what is said of its flows."""
     for path, content in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         data = content if isinstance(content, bytes) else content.encode("utf-8")
         (folder / path).write_bytes(data)
-    compiled = compile_project(find_project(folder), catalogue())
+    compiled = compile_project(find_project(folder), catalogue(), strict=strict)
     assert len(compiled) == sum(path.startswith("flows/") for path in files)
     texts = {one.file: one.document.text for one in compiled}
     return as_text([d for one in compiled for d in one.diagnostics], texts)
@@ -104,7 +105,7 @@ def test_a_flow_gives_exactly_the_text_of_its_page(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    said = said_of(case.files, tmp_path)
+    said = said_of(case.files, tmp_path, strict=case.page.stem.startswith("strict"))
     said += "" if not said or said.endswith("\n") else "\n"
     if UPDATE and said != case.expected:
         markdown = case.page.read_text(encoding="utf-8")

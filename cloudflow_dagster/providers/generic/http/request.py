@@ -126,6 +126,11 @@ def repeat_of(config: Mapping[str, Json]) -> Repeat:
     return Repeat.TOKEN if config.get("idempotency_header") else Repeat.ASK
 
 
+def destructive_of(config: Mapping[str, Json]) -> str | None:
+    """Return what is harmful about a request, if it is."""
+    return "It sends a DELETE." if config.get("method") == "DELETE" else None
+
+
 @action(
     "generic.http.request",
     label="HTTP request",
@@ -133,6 +138,7 @@ def repeat_of(config: Mapping[str, Json]) -> Repeat:
     category="web",
     color=BLUE,
     fields=False,
+    destructive_of=destructive_of,
     repeat=Repeat.ASK,
     repeat_of=repeat_of,
     check=check_request,

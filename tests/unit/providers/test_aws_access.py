@@ -1,0 +1,94 @@
+"""Whether AWS's operations read, change or destroy, and what is harmful in a config."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cloudflow_dagster.nodes.spec import Access
+from cloudflow_dagster.providers import catalogue
+from cloudflow_dagster.providers.aws.access import access_of
+
+POST = {"http": {"method": "POST"}}
+
+
+@pytest.mark.parametrize(
+    ("operation", "level", "access"),
+    [
+        ("GetThing", None, Access.READ),
+        ("GetThing", "Write", Access.CHANGE),
+        ("MakeThing", "Read", Access.READ),
+        ("MakeThing", "List", Access.READ),
+        ("MakeThing", None, Access.CHANGE),
+        ("DeleteThing", "Write", Access.DESTROY),
+        ("DeleteThing", "Permissions management", Access.DESTROY),
+        ("DeleteThing", "Tagging", Access.CHANGE),
+        ("DeleteTags", None, Access.CHANGE),
+        ("UntagResource", None, Access.CHANGE),
+        ("Deleted", None, Access.CHANGE),
+    ],
+)
+def test_what_iam_says_comes_first_then_the_verb(
+    operation: str, level: str | None, access: Access
+) -> None:
+    assert access_of("acme", operation, POST, rest=False, level=level) is access
+
+
+def test_what_the_model_says_comes_before_the_verb() -> None:
+    settings = {**POST, "readonly": True}
+    assert access_of("acme", "DeletePreview", settings, rest=False) is Access.READ
+
+
+@pytest.mark.parametrize(
+    ("id", "access"),
+    [
+        ("aws.ec2.describe_volumes", Access.READ),
+        ("aws.ec2.stop_instances", Access.CHANGE),
+        ("aws.ec2.terminate_instances", Access.DESTROY),
+        ("aws.ec2.deregister_image", Access.DESTROY),
+        ("aws.ec2.delete_tags", Access.CHANGE),
+        ("aws.kms.schedule_key_deletion", Access.DESTROY),
+        ("aws.kms.cancel_key_deletion", Access.CHANGE),
+        ("aws.sqs.purge_queue", Access.DESTROY),
+        ("aws.storagegateway.retrieve_tape_archive", Access.CHANGE),
+    ],
+)
+def test_well_known_operations(id: str, access: Access) -> None:
+    found = catalogue().get(id)
+    assert found is not None
+    assert found.access is access
+    assert (found.destructive_for({}) is not None) is (access is Access.DESTROY)
+
+
+def harm(id: str, config: dict[str, Any]) -> str | None:
+    found = catalogue().get(id)
+    assert found is not None
+    return found.destructive_for(config)
+
+
+def test_a_security_group_that_is_opened_to_the_world_is_harm() -> None:
+    ingress = "aws.ec2.authorize_security_group_ingress"
+    assert harm(ingress, {"GroupId": "sg-1", "CidrIp": "10.0.0.0/8"}) is None
+    assert harm(ingress, {"GroupId": "sg-1", "CidrIp": "{{ params.from }}"}) is None
+    assert harm(ingress, {"GroupId": "sg-1", "CidrIp": "0.0.0.0/0"}) is not None
+    rules = [{"SecurityGroupRuleId": "r", "SecurityGroupRule": {"CidrIpv6": "::/0"}}]
+    changed = {"GroupId": "sg-1", "SecurityGroupRules": rules}
+    assert harm("aws.ec2.modify_security_group_rules", changed) == (
+        "It opens a security group to the whole internet (::/0)."
+    )
+
+
+def test_what_is_deleted_by_the_config_is_harm() -> None:
+    def change(action: str) -> dict[str, Any]:
+        return {"ChangeBatch": {"Changes": [{"Action": action, "ResourceRecordSet": {}}]}}
+
+    assert harm("aws.route53.change_resource_record_sets", change("UPSERT")) is None
+    assert harm("aws.route53.change_resource_record_sets", change("DELETE")) is not None
+    put, delete = {"PutRequest": {"Item": {}}}, {"DeleteRequest": {"Key": {}}}
+    assert harm("aws.dynamodb.batch_write_item", {"RequestItems": {"t": [put]}}) is None
+    assert harm("aws.dynamodb.batch_write_item", {"RequestItems": {"t": [put, delete]}}) is not None
+    assert (
+        harm("generic.http.request", {"url": "https://a.example", "method": "DELETE"}) is not None
+    )
+    assert harm("generic.http.request", {"url": "https://a.example"}) is None
