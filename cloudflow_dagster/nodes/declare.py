@@ -132,6 +132,7 @@ def action(
     destructive: str | None = None,
     destructive_of: DestructiveOf | None = None,
     permissions: Iterable[str] = (),
+    calls: Iterable[str] = (),
     transient: Iterable[str] = (),
     repeat: Repeat = Repeat.ASK,
     repeat_of: RepeatOf | None = None,
@@ -162,6 +163,7 @@ def action(
         destructive: What it does that is harmful by its nature, as a sentence.
         destructive_of: The same from a node's config, where it depends on that.
         permissions: What the credential must be allowed to do.
+        calls: The provider's operations that it makes, in the provider's own terms.
         transient: Error codes that are worth another attempt.
         repeat: What is done about a call that an interrupted run may have made already.
         repeat_of: The same from a node's config, where it depends on that.
@@ -185,6 +187,7 @@ def action(
         "destructive": destructive,
         "destructive_of": destructive_of,
         "permissions": tuple(permissions),
+        "calls": tuple(calls),
         "transient": frozenset(transient),
         "repeat": repeat,
         "repeat_of": repeat_of,

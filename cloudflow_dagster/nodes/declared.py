@@ -29,18 +29,22 @@ class DeclaredNodes:
         package: Name of the package.
         families: First words of the ids it has; without them every module and package directly
             in it is one.
+        prefix: Word that all its ids begin with, before those that are the path of the module.
     """
 
-    def __init__(self, package: str, families: tuple[str, ...] | None = None) -> None:
+    def __init__(
+        self, package: str, families: tuple[str, ...] | None = None, *, prefix: str | None = None
+    ) -> None:
         self.name = package
         self._families = families
+        self._before = "" if prefix is None else f"{prefix}."
         self._declared: dict[str, dict[str, Declaration]] = {}
 
     def get(self, id: str) -> NodeType | None:
         """Return the node type with this id, importing only the module that declares it."""
         if not ID_PATTERN.fullmatch(id) or not self.owns(id):
             return None
-        parts = tuple(_module_name(part) for part in id.split("."))
+        parts = tuple(_module_name(part) for part in self._path(id).split("."))
         for path in (parts, parts[:-1]):
             spec = self._spec(path)
             found = self._declarations(spec).get(id) if spec else None
@@ -55,7 +59,11 @@ class DeclaredNodes:
 
     def owns(self, id: str) -> bool:
         """Return whether a node type with this id would be declared here."""
-        return id.partition(".")[0] in self.families
+        begins = id.startswith(self._before)
+        return begins and self._path(id).partition(".")[0] in self.families
+
+    def _path(self, id: str) -> str:
+        return id.removeprefix(self._before)
 
     @property
     def families(self) -> tuple[str, ...]:

@@ -65,7 +65,8 @@ class Signature:
         # checkers alone.
         holder = type("Hints", (), {"__annotations__": written})
         try:
-            return get_type_hints(holder, self.function.__globals__, include_extras=True)
+            names = inspect.unwrap(self.function).__globals__
+            return get_type_hints(holder, names, include_extras=True)
         except NameError as error:
             raise DeclarationError(
                 f"{self._name}: {error}. The types of a node type's parameters must be imported "

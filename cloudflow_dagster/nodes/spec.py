@@ -216,6 +216,8 @@ class NodeType:
         destructive: What a node of this type does that is harmful by its nature, as a sentence.
         destructive_of: The same from a node's config, where it depends on that.
         permissions: What the credential must be allowed to do, in the provider's own terms.
+        calls: The provider's operations that it makes (`ec2.StartInstances`), where it makes others
+            than the one that its id names.
         behaviour: See `Behaviour`.
         secrets: Whether `$secret` is allowed in its config.
         transient: Error codes that are worth another attempt when `retry.on` does not say.
@@ -250,6 +252,7 @@ class NodeType:
     destructive: str | None = None
     destructive_of: Callable[[Mapping[str, Json]], str | None] | None = None
     permissions: tuple[str, ...] = ()
+    calls: tuple[str, ...] = ()
     behaviour: Behaviour = Behaviour.PLAIN
     secrets: bool = True
     transient: frozenset[str] = frozenset()

@@ -25,7 +25,12 @@ def catalogue() -> Registry:
     """Return all node types: the built-in ones, then those of installed packages."""
     from cloudflow_dagster.providers.aws import AwsNodes  # noqa: PLC0415 - only who looks needs it
 
-    return Registry(DeclaredNodes(__name__, FAMILIES), AwsNodes(), discover=installed_sources)
+    return Registry(
+        DeclaredNodes(__name__, FAMILIES),
+        DeclaredNodes(f"{__name__}.aws.curated", prefix="aws"),
+        AwsNodes(),
+        discover=installed_sources,
+    )
 
 
 FAMILIES = ("flow", "generic", "logic", "trigger")

@@ -43,12 +43,7 @@ def invoke(
     talk = Conversation(call, login, service)
     wait = _wait(service_name, operation, config.get(WAIT_FOR))
     given = {name: value for name, value in config.items() if name not in {PAGINATE, WAIT_FOR}}
-    results = Results(
-        call.files,
-        f"{call.node}-{call.token[:16]}",
-        lambda: call.remaining(float("inf")),
-        call.redact_stream,
-    )
+    results = results_of(call, call.token)
     started = time.monotonic()
     try:
         with ExitStack() as files:
@@ -67,13 +62,40 @@ def invoke(
     except (NodeError, Canceled):
         raise
     except Exception as error:
-        if call.repeated and removes(operation) and is_gone(error):
-            call.log.info("It is gone already.")
-            return {}
-        why = explain(error, node_type, login)
-        if why is None:
-            raise
-        raise why from error
+        return settle(error, call, operation, node_type, login)
+
+
+def results_of(call: Call, token: str) -> Results:
+    """Return what turns an answer into JSON.
+
+    Args:
+        call: The call's surroundings.
+        token: Different for each of a node's requests; long streams go into files named by it.
+    """
+    return Results(
+        call.files,
+        f"{call.node}-{token[:16]}",
+        lambda: call.remaining(float("inf")),
+        call.redact_stream,
+    )
+
+
+def settle(
+    error: Exception, call: Call, operation: str, node_type: str, login: Any
+) -> dict[str, Json]:
+    """Return an empty answer if an exception means that the request had been carried out before.
+
+    Raises:
+        NodeError: It means anything else, in words for the flow's author.
+        Exception: The very same one, if it is none of botocore's.
+    """
+    if call.repeated and removes(operation) and is_gone(error):
+        call.log.info("It is gone already.")
+        return {}
+    why = explain(error, node_type, login)
+    if why is None:
+        raise error
+    raise why from error
 
 
 def refuse_streams(node_type: str, _call: Call, _config: Mapping[str, Any]) -> Json:

@@ -23,6 +23,7 @@ from cloudflow_dagster.simulator.session import service_models
 _KIND = "service-2"
 _OPERATIONS = re.compile(rb'"operations"\s*:\s*(?=\{)')
 _SHAPES = re.compile(rb'"shapes"\s*:\s*\{')
+_METADATA = re.compile(rb'"metadata"\s*:\s*(?=\{)')
 _CHUNK = 32_768
 
 
@@ -137,6 +138,28 @@ def operations_of(name: str, words: Sequence[str] = ()) -> Mapping[str, Mapping[
             return load_service(name).model["operations"]
         return found
     return load_service(name).model["operations"]
+
+
+@cache
+def metadata_of(name: str) -> Mapping[str, Json]:
+    """Return what a service's model says of the service itself, without reading the rest.
+
+    Args:
+        name: botocore's name of the service.
+    """
+    file = _file(name)
+    if file is not None:
+        with file.open("rb") as packed:
+            text = zlib.decompressobj(wbits=31).decompress(packed.read(_CHUNK))
+        if start := _METADATA.search(text):
+            try:
+                found, _ = json.JSONDecoder().raw_decode(
+                    text[start.end() :].decode(errors="ignore")
+                )
+            except ValueError:  # it stands further down
+                return load_service(name).model["metadata"]
+            return found
+    return load_service(name).model["metadata"]
 
 
 def _version(name: str) -> str:

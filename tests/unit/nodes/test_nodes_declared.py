@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,20 @@ def test_families_limit_what_is_looked_at(package: str) -> None:
     nodes = DeclaredNodes(package, families=("other",))
     assert list(nodes.ids()) == ["other.thing"]
     assert nodes.get("acme.single") is None
+
+
+def test_ids_may_begin_with_a_word_that_is_no_folder(package: str) -> None:
+    text = HEAD + ONE.format(id="cloud.acme.shelf.sort", name="sort")
+    folder = Path(import_module(package).__path__[0])
+    (folder / "acme" / "shelf.py").write_text(text)
+    nodes = DeclaredNodes(package, families=("acme",), prefix="cloud")
+    found = nodes.get("cloud.acme.shelf.sort")
+    assert found is not None
+    assert found.id == "cloud.acme.shelf.sort"
+    assert "cloud.acme.shelf.sort" in set(nodes.ids())
+    assert nodes.owns("cloud.acme.anything")
+    assert not nodes.owns("acme.anything")
+    assert nodes.get("acme.shelf.sort") is None
 
 
 def test_the_same_node_type_is_given_each_time(package: str) -> None:

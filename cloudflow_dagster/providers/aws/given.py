@@ -1,0 +1,74 @@
+"""Types for the fields of curated node types: they take what other nodes give.
+
+Where an id is asked for, an object will do that has it: `{{ nodes.launch.instances }}` as well as
+`{{ nodes.launch.ids }}` or `i-0123`. Where several may be given, one is enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, TypeAlias, cast
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from cloudflow_dagster.flow.model import Json
+
+_ONE: dict[str, Json] = {"type": ["string", "object"]}
+_MANY: dict[str, Json] = {
+    "type": ["string", "object", "array"],
+    "items": {"type": ["string", "object"]},
+}
+
+
+def _id_in(value: Any, names: Sequence[str]) -> Any:
+    if isinstance(value, Mapping):
+        fields = cast("Mapping[str, Any]", value)
+        found = next((fields[name] for name in names if name in fields), None)
+        if not isinstance(found, str):
+            raise ValueError(f"the object has no `{names[0]}`")  # noqa: TRY004 - pydantic's way
+        return found
+    return value
+
+
+def one(*names: str) -> BeforeValidator:
+    """Take a text, or an object that has it as one of these fields."""
+    return BeforeValidator(lambda value: _id_in(value, names))
+
+
+def many(*names: str) -> BeforeValidator:
+    """Take a text, or an object as `one` does, or a list of either."""
+
+    def read(value: Any) -> Any:
+        listed = cast("list[Any]", value) if isinstance(value, list) else [value]
+        return list(dict.fromkeys(_id_in(each, names) for each in listed))
+
+    return BeforeValidator(read)
+
+
+ONE = WithJsonSchema(_ONE)
+MANY = WithJsonSchema(_MANY)
+
+Text: TypeAlias = Annotated[str, Field(min_length=1)]
+Texts: TypeAlias = Annotated[list[str], many("name"), MANY]
+Tags: TypeAlias = Annotated[
+    dict[str, str],
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+]
+Body: TypeAlias = Annotated[Any, WithJsonSchema({})]
+"""Any JSON; text and `{base64}` and `{file}` stand for themselves."""
+
+
+def tag_list(tags: Mapping[str, str]) -> list[Json]:
+    """Return tags as most services take them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def tags_of(listed: Sequence[Mapping[str, str]] | None) -> dict[str, str]:
+    """Return tags as most services give them as an object."""
+    return {each["Key"]: each["Value"] for each in listed or ()}
+
+
+def is_older(time: str, days: float) -> bool:
+    """Whether a time in ISO 8601 lies more than so many days back."""
+    return datetime.now(UTC) - datetime.fromisoformat(time) > timedelta(days=days)

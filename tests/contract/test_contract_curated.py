@@ -1,0 +1,121 @@
+"""Rules that every curated node type of AWS keeps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from cloudflow_dagster.nodes.declared import DeclaredNodes
+from cloudflow_dagster.nodes.spec import Access, Carries, Kind, NodeType, Repeat
+from cloudflow_dagster.providers import catalogue
+from cloudflow_dagster.providers.aws import AwsNodes
+from cloudflow_dagster.providers.aws.models import load_service, services
+from cloudflow_dagster.providers.aws.palette import LOOKS
+from cloudflow_dagster.providers.aws.tokens import tokens_of
+from tests.fixtures.curated_flows import EXAMPLES, load, types_in
+
+PAGE = Path(__file__).parents[2] / "docs" / "aws-node-types.md"
+SOURCE = DeclaredNodes("cloudflow_dagster.providers.aws.curated", prefix="aws")
+TYPES = {id: found for id in sorted(SOURCE.ids()) if (found := SOURCE.get(id))}
+SHOWN = {id for name in EXAMPLES for id in types_in(load(name)["flow"])}
+every = pytest.mark.parametrize("curated", TYPES.values(), ids=TYPES)
+
+
+def row(curated: NodeType) -> str:
+    """Return the line of the documentation's table."""
+    first = curated.description.split("\n\n")[0].replace("\n", " ")
+    return f"| `{curated.id}` | {first} | {curated.repeat} |"
+
+
+def test_every_id_that_is_listed_is_found_by_it() -> None:
+    assert set(TYPES) == set(SOURCE.ids())
+    assert all(id == curated.id for id, curated in TYPES.items())
+    assert all(catalogue().get(id) is curated for id, curated in TYPES.items())
+
+
+def test_the_documentation_lists_them_all_and_no_others() -> None:
+    table = [line for line in PAGE.read_text().splitlines() if line.startswith("| `aws.")]
+    wanted = [row(curated) for curated in TYPES.values()]
+    assert table == wanted, "The table should be:\n" + "\n".join(wanted)
+
+
+@every
+def test_its_id_is_no_operations(curated: NodeType) -> None:
+    assert re.fullmatch(r"aws\.[a-z0-9_]+\.[a-z0-9_]+\.[a-z0-9_]+", curated.id)
+    assert curated.id.split(".")[1] in services()
+    assert AwsNodes().get(curated.id) is None
+    assert curated.kind is Kind.ACTION
+    assert curated.provider == "aws"
+
+
+@every
+def test_an_example_uses_it(curated: NodeType) -> None:
+    assert curated.id in SHOWN
+
+
+@every
+def test_it_can_be_shown(curated: NodeType) -> None:
+    first = curated.description.split("\n\n")[0].replace("\n", " ")
+    assert first.endswith(".")
+    assert len(first) <= 120
+    assert curated.label
+    assert len(curated.label) <= 24
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", curated.icon)
+    assert curated.category in LOOKS
+    assert curated.documentation
+    assert curated.documentation.startswith("https://docs.aws.amazon.com/")
+
+
+@every
+def test_its_fields_are_few_and_described(curated: NodeType) -> None:
+    schema = curated.config_schema
+    Draft202012Validator.check_schema(schema)
+    fields = schema.get("properties", {})
+    assert len(fields) <= 13
+    for name, field in fields.items():
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
+        assert field.get("description"), name
+        if "default" in field:
+            Draft202012Validator(field).validate(field["default"])
+            assert name not in schema.get("required", [])
+
+
+@every
+def test_what_it_gives_is_described(curated: NodeType) -> None:
+    assert curated.output_schema is not None
+    Draft202012Validator.check_schema(curated.output_schema)
+    ports = [port.name for port in curated.outputs if port.carries is Carries.FIELD]
+    assert ports == list(curated.output_schema["properties"])
+    for name, field in curated.output_schema["properties"].items():
+        assert field.get("description"), name
+
+
+@every
+def test_its_calls_are_operations_and_its_permissions_follow(curated: NodeType) -> None:
+    assert curated.calls
+    for name in curated.calls:
+        service, _, operation = name.partition(".")
+        assert operation in load_service(service).model["operations"]
+        metadata = load_service(service).model["metadata"]
+        prefix = metadata.get("signingName") or metadata["endpointPrefix"]
+        assert any(each.startswith(f"{prefix}:") for each in curated.permissions)
+
+
+@every
+def test_it_is_repeated_by_a_token_only_where_it_sends_one(curated: NodeType) -> None:
+    if curated.repeat is Repeat.TOKEN:
+        service, _, operation = curated.calls[0].partition(".")
+        assert tokens_of(load_service(service), operation)
+    assert (curated.repeat is Repeat.LOOKUP) == (curated.look_up is not None)
+
+
+HARMFUL = re.compile(r"\.(terminate|empty|delete\w*)$")
+
+
+@every
+def test_what_takes_away_says_so(curated: NodeType) -> None:
+    assert bool(HARMFUL.search(curated.id)) == (curated.destructive is not None)
+    assert (curated.access is Access.READ) == (curated.repeat is Repeat.READ)
