@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -122,7 +123,7 @@ def _whole(t: NodeType) -> dict[str, Any]:
         "config_schema": t.config_schema,
         "output_schema": t.output_schema,
         "destructive": t.destructive,
-        "permissions": list(t.permissions),
+        "iamRequired": [asdict(p) for p in t.permissions_for()],
         "repeat": t.repeat,
         "token_seconds": t.token_seconds if t.repeat is Repeat.TOKEN else None,
         "undone_by": _undone_by(t),
@@ -172,7 +173,7 @@ def _explained(t: NodeType) -> str:
         fields |= {field: f"config.{field}" for field in undone_by.same}
         filled = [f"    {field}: {source}" for field, source in fields.items()]
         lines += ["", 'Undone by (`"compensate": {}`)', f"  {undone_by.type}", *filled]
-    lines += ["", "Permissions", *(f"  {p}" for p in t.permissions or ("none",))]
+    lines += ["", "Permissions", *(f"  {p}" for p in t.permissions_for() or ("none",))]
     lines += ["", "Example", *(f"  {line}" for line in _example(t).splitlines())]
     if t.documentation:
         lines += ["", f"Documentation: {t.documentation}"]

@@ -94,7 +94,7 @@ class _Steps:
             first_port=vertex.outputs[0].name,
             reads=self.reads(vertex),
             secrets=self.secrets(vertex),
-            permissions=() if node.disabled else node_type.permissions,
+            permissions=() if node.disabled else _permissions(vertex),
             loops=self.graph.around[node.id],
             body=tuple(self.made[id] for id in body),
             ends=tuple(self.graph.ends(body)),
@@ -125,7 +125,7 @@ class _Steps:
             # It has the node's region, and may have parts of its config.
             reads=tuple(sorted({*self.reads(vertex), *self.reads(undone)})),
             secrets=tuple(sorted({*self.secrets(vertex), *self.secrets(undone)})),
-            permissions=node_type.permissions,
+            permissions=_permissions(vertex),
             loops=self.graph.around[node.id],
         )
 
@@ -163,6 +163,11 @@ class _Steps:
 def _behaviour(vertex: Vertex, node_type: NodeType) -> Behaviour:
     """Return how the engine treats a step; what is disabled is only passed through."""
     return Behaviour.PLAIN if vertex.node.disabled else node_type.behaviour
+
+
+def _permissions(vertex: Vertex) -> tuple[str, ...]:
+    assert vertex.type is not None  # noqa: S101 - a graph without errors
+    return tuple(p.action for p in vertex.type.permissions_for(vertex.node.config))
 
 
 def _input(link: Link) -> Input:

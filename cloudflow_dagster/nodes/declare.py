@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.json_schema import plain_schema
+from cloudflow_dagster.nodes.permission import Permission
 from cloudflow_dagster.nodes.signature import DeclarationError, Signature, adapter_of
 from cloudflow_dagster.nodes.spec import (
     ERROR_PORT,
@@ -29,6 +30,7 @@ from cloudflow_dagster.nodes.spec import (
     Kind,
     LookUp,
     NodeType,
+    PermissionsOf,
     Port,
     Repeat,
 )
@@ -131,8 +133,9 @@ def action(
     access: Access | None = None,
     destructive: str | None = None,
     destructive_of: DestructiveOf | None = None,
-    permissions: Iterable[str] = (),
     calls: Iterable[str] = (),
+    permissions: Iterable[Permission] = (),
+    permissions_of: PermissionsOf | None = None,
     transient: Iterable[str] = (),
     repeat: Repeat = Repeat.ASK,
     repeat_of: RepeatOf | None = None,
@@ -164,6 +167,7 @@ def action(
         destructive_of: The same from a node's config, where it depends on that.
         permissions: What the credential must be allowed to do.
         calls: The provider's operations that it makes, in the provider's own terms.
+        permissions_of: The same from a node's config.
         transient: Error codes that are worth another attempt.
         repeat: What is done about a call that an interrupted run may have made already.
         repeat_of: The same from a node's config, where it depends on that.
@@ -188,6 +192,7 @@ def action(
         "destructive_of": destructive_of,
         "permissions": tuple(permissions),
         "calls": tuple(calls),
+        "permissions_of": permissions_of,
         "transient": frozenset(transient),
         "repeat": repeat,
         "repeat_of": repeat_of,

@@ -16,6 +16,7 @@ from typing import Any
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
+from cloudflow_dagster.nodes.permission import Permission
 
 
 class Kind(StrEnum):
@@ -191,6 +192,10 @@ class Inverse:
         return made or None
 
 
+PermissionsOf = Callable[[Mapping[str, Json] | None], tuple[Permission, ...]]
+"""Finds what must be allowed for a node with a config; without one, for any node of the type."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeType:
     """A kind of node.
@@ -215,9 +220,12 @@ class NodeType:
         access: Whether it reads, changes or destroys.
         destructive: What a node of this type does that is harmful by its nature, as a sentence.
         destructive_of: The same from a node's config, where it depends on that.
-        permissions: What the credential must be allowed to do, in the provider's own terms.
         calls: The provider's operations that it makes (`ec2.StartInstances`), where it makes others
             than the one that its id names.
+        permissions: What the credential must be allowed to do.
+        permissions_of: The same from a node's config, where it depends on that or is costly to find
+            out; without a config (None) all that some node of the type may need. Instead of
+            `permissions`.
         behaviour: See `Behaviour`.
         secrets: Whether `$secret` is allowed in its config.
         transient: Error codes that are worth another attempt when `retry.on` does not say.
@@ -251,8 +259,9 @@ class NodeType:
     access: Access = Access.CHANGE
     destructive: str | None = None
     destructive_of: Callable[[Mapping[str, Json]], str | None] | None = None
-    permissions: tuple[str, ...] = ()
     calls: tuple[str, ...] = ()
+    permissions: tuple[Permission, ...] = ()
+    permissions_of: PermissionsOf | None = None
     behaviour: Behaviour = Behaviour.PLAIN
     secrets: bool = True
     transient: frozenset[str] = frozenset()
@@ -280,6 +289,15 @@ class NodeType:
         """
         found = None if self.destructive_of is None else self.destructive_of(config)
         return found or self.destructive
+
+    def permissions_for(self, config: Mapping[str, Json] | None = None) -> tuple[Permission, ...]:
+        """Return what must be allowed for a node with this config.
+
+        Args:
+            config: As written, with its expressions. Without it all that some node of the type may
+                need is returned, and its notes say when.
+        """
+        return self.permissions if self.permissions_of is None else self.permissions_of(config)
 
     def undone_by(self) -> Inverse | None:
         """Return what undoes a node of this type; None if nothing certainly does."""

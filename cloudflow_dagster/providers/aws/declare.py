@@ -17,12 +17,11 @@ The module of such a function lies in `curated/`, at the path that the id's word
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 
-from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.declare import CheckConfig, DestructiveOf, RepeatOf, action
 from cloudflow_dagster.nodes.errors import NodeError
@@ -31,6 +30,7 @@ from cloudflow_dagster.providers.aws.errors import TRANSIENT
 from cloudflow_dagster.providers.aws.models import metadata_of
 from cloudflow_dagster.providers.aws.operations import Operations
 from cloudflow_dagster.providers.aws.palette import category_of, look_of
+from cloudflow_dagster.providers.aws.permissions import permissions_of_calls
 
 PROVIDER = "aws"
 
@@ -40,16 +40,6 @@ Finds = Callable[[Operations, dict[str, Any], datetime], Any]
 
 Returns what the function itself would have returned, or None if it is not there.
 """
-
-_ACTIONS: Mapping[str, tuple[str, ...]] = {
-    "lambda.Invoke": ("lambda:InvokeFunction",),
-    "s3.CopyObject": ("s3:GetObject", "s3:PutObject"),
-    "s3.DeleteObjects": ("s3:DeleteObject", "s3:DeleteObjectVersion"),
-    "s3.HeadObject": ("s3:GetObject",),
-    "s3.ListObjectVersions": ("s3:ListBucketVersions",),
-    "s3.ListObjectsV2": ("s3:ListBucket",),
-}
-"""What an operation needs whose action in IAM is not called like it."""
 
 
 def aws_action(
@@ -98,7 +88,7 @@ def aws_action(
             category=category or category_of(service),
             color=look.color,
             provider=PROVIDER,
-            permissions=_permissions(calls),
+            permissions_of=partial(permissions_of_calls, tuple(calls)),
             calls=calls,
             transient=(*TRANSIENT, *transient),
             destructive=destructive,
@@ -140,16 +130,6 @@ def _look_up(id: str, calls: Sequence[str], finds: Finds) -> LookUp:
         return None if found is None else Found(found)
 
     return look_up
-
-
-def _permissions(calls: Sequence[str]) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for name in calls:
-        service, _, operation = name.partition(".")
-        metadata: Mapping[str, Json] = metadata_of(service)
-        prefix = metadata.get("signingName") or metadata["endpointPrefix"]
-        found |= dict.fromkeys(_ACTIONS.get(name, (f"{prefix}:{operation}",)))
-    return tuple(found)
 
 
 def _documentation(service: str, operation: str) -> str:

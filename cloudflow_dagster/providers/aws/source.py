@@ -29,6 +29,7 @@ from cloudflow_dagster.providers.aws.models import (
     services,
     snake_case,
 )
+from cloudflow_dagster.providers.aws.permissions import permissions_of_node
 from cloudflow_dagster.providers.aws.repeat import by_config, repeat_of
 from cloudflow_dagster.providers.aws.schemas import Schema, schema_of
 from cloudflow_dagster.providers.aws.text import label, plain, rough
@@ -196,7 +197,7 @@ def _node_type(service: Service, method: str) -> NodeType:
         access=access,
         destructive=destructive(name) if access is Access.DESTROY else None,
         destructive_of=destructive_of(service, name),
-        permissions=(_permission(service, name),),
+        permissions_of=partial(permissions_of_node, service.name, name),
         transient=transient_codes(
             [
                 {"name": error["shape"], **service.shape(error["shape"])}
@@ -266,12 +267,6 @@ def _ports(output: Schema) -> tuple[Port, ...]:
     )
     whole = Port("out", Carries.OUTPUT, output, "The whole answer.")
     return (whole, *fields, ERROR_PORT)
-
-
-def _permission(service: Service, name: str) -> str:
-    metadata: Mapping[str, Json] = service.model["metadata"]
-    prefix = metadata.get("signingName") or metadata["endpointPrefix"]
-    return f"{prefix}:{name}"
 
 
 def _documentation(service: Service, name: str) -> str | None:

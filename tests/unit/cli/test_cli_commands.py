@@ -165,9 +165,18 @@ def test_init_touches_nothing_that_is_there(project: Path) -> None:
 def test_nodes_show_explains_fields_ports_and_permissions() -> None:
     text = run("nodes", "show", "aws.ec2.create_snapshot").stdout
     assert "VolumeId                 string, required." in text
-    assert "ec2:CreateSnapshot" in text
     assert "(action, compute, changes)" in text
+    assert "  ec2:CreateSnapshot\n" in text
+    assert "  ec2:CreateTags (dependent, with `TagSpecifications`, `Tags`)\n" in text
+    whole = json.loads(run("nodes", "show", "aws.ecs.run_task", "--format", "json").stdout)
+    assert {
+        "action": "iam:PassRole",
+        "dependent": True,
+        "known": True,
+        "note": "",
+    } in whole["iamRequired"]
     whole = json.loads(run("nodes", "show", "logic.loop", "--format", "json").stdout)
+    assert whole["iamRequired"] == []
     assert [p["name"] for p in whole["outputs"]] == ["item", "done", "error"]
 
 

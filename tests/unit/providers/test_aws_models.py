@@ -42,7 +42,7 @@ def test_a_node_type_says_all_that_the_palette_needs() -> None:
     assert re.fullmatch(r"#[0-9a-f]{6}", found.color)
     assert found.description.startswith("Creates a snapshot of an EBS volume")
     assert "<" not in found.description
-    assert found.permissions == ("ec2:CreateSnapshot",)
+    assert [p.action for p in found.permissions_for({})] == ["ec2:CreateSnapshot"]
     assert found.documentation == (
         "https://docs.aws.amazon.com/goto/WebAPI/ec2-2016-11-15/CreateSnapshot"
     )
