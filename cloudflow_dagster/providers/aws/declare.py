@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.declare import CheckConfig, DestructiveOf, RepeatOf, action
 from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.nodes.signature import Signature
 from cloudflow_dagster.nodes.spec import TOKEN_SECONDS, Found, LookUp, Repeat
 from cloudflow_dagster.providers.aws.errors import TRANSIENT
 from cloudflow_dagster.providers.aws.models import metadata_of
@@ -36,7 +37,8 @@ PROVIDER = "aws"
 
 F = TypeVar("F", bound=Callable[..., Any])
 Finds = Callable[[Operations, dict[str, Any], datetime], Any]
-"""Looks for what an interrupted call has made: from the config that was sent, and since when.
+"""Looks for what an interrupted call has made: from the fields as the function gets them, defaults
+included, and since when.
 
 Returns what the function itself would have returned, or None if it is not there.
 """
@@ -96,7 +98,7 @@ def aws_action(
             repeat=repeat,
             repeat_of=repeat_of,
             token_seconds=token_seconds,
-            look_up=_look_up(id, calls, look_up) if look_up else None,
+            look_up=_look_up(id, calls, function, look_up) if look_up else None,
             check=check,
             documentation=_documentation(service, operation),
         )
@@ -124,9 +126,16 @@ def _handled(id: str, calls: Sequence[str], function: F) -> F:
     return handle  # pyright: ignore[reportReturnType] - but for the first parameter, the same
 
 
-def _look_up(id: str, calls: Sequence[str], finds: Finds) -> LookUp:
+def _look_up(id: str, calls: Sequence[str], function: Callable[..., Any], finds: Finds) -> LookUp:
     def look_up(call: Call, config: dict[str, Any], since: datetime) -> Found | None:
-        found = finds(Operations(call, id, calls), config, since)
+        signature = Signature(function)
+        defaults = {
+            each.name: each.default
+            for each in signature.parameters.values()
+            if each.default is not each.empty
+        }
+        given = {**defaults, **signature.arguments(config)}
+        found = finds(Operations(call, id, calls), given, since)
         return None if found is None else Found(found)
 
     return look_up

@@ -6,6 +6,7 @@ Where an id is asked for, an object will do that has it: `{{ nodes.launch.instan
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, TypeAlias, cast
@@ -14,6 +15,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from cloudflow_dagster.flow.model import Json
 
+_CLOCKS = timedelta(minutes=5)
 _ONE: dict[str, Json] = {"type": ["string", "object"]}
 _MANY: dict[str, Json] = {
     "type": ["string", "object", "array"],
@@ -51,6 +53,13 @@ MANY = WithJsonSchema(_MANY)
 
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Texts: TypeAlias = Annotated[list[str], many("name"), MANY]
+Lines: TypeAlias = Annotated[
+    list[str],
+    BeforeValidator(lambda value: cast("Any", [value] if isinstance(value, str) else value)),
+    WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}, "x-multiline": True}),
+    Field(min_length=1),
+]
+"""A text, or a list of lines."""
 Tags: TypeAlias = Annotated[
     dict[str, str],
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
@@ -72,3 +81,13 @@ def tags_of(listed: Sequence[Mapping[str, str]] | None) -> dict[str, str]:
 def is_older(time: str, days: float) -> bool:
     """Whether a time in ISO 8601 lies more than so many days back."""
     return datetime.now(UTC) - datetime.fromisoformat(time) > timedelta(days=days)
+
+
+def is_since(time: str, since: datetime) -> bool:
+    """Whether a time in ISO 8601 is not earlier than another, give or take what clocks differ."""
+    return datetime.fromisoformat(time) > since - _CLOCKS
+
+
+def as_text(body: Json) -> str:
+    """Return a text as it is, and anything else as JSON."""
+    return body if isinstance(body, str) else json.dumps(body, ensure_ascii=False)

@@ -98,6 +98,7 @@ class Operations:
         /,
         *,
         every: float,
+        not_yet: tuple[str, ...] = (),
         **arguments: Json,
     ) -> dict[str, Json]:
         """Ask until the answer is as wanted, and return it; the node's `timeout` is the limit.
@@ -106,13 +107,21 @@ class Operations:
             done: Whether it is. It raises `NodeError` if it will never be.
             operation: What is asked.
             every: Seconds between two questions; the first ones come sooner.
+            not_yet: Error codes that say only that it is too early to ask.
             arguments: Of the operation.
         """
         pause = min(_FIRST_PAUSE, every)
-        while not done(answer := self.ask(operation, **arguments)):
+        while True:
+            try:
+                answer = self.ask(operation, **arguments)
+            except NodeError as error:
+                if error.code not in not_yet:
+                    raise
+            else:
+                if done(answer):
+                    return answer
             self.call.sleep(pause)
             pause = min(every, pause * 2)
-        return answer
 
     def presigned(self, operation: str, seconds: int, /, **arguments: Json) -> str:
         """Return an address that carries out an operation for whoever has it; asks nobody."""
