@@ -15,6 +15,7 @@ _COMMANDS = {
     "fmt": "Write flows in their one canonical form.",
     "init": "Make a project in an empty folder.",
     "nodes": "List, search and explain the node types of the catalogue.",
+    "permissions": "Print the least IAM policy that flows need.",
     "resume": "Let a run go on that waits to be resumed.",
     "run": "Run a flow here and now, and show what it does.",
     "runs": "List, show, follow, cancel and retry runs.",

@@ -34,9 +34,13 @@ from cloudflow_dagster.engine.params import ParamsError, check_given
 from cloudflow_dagster.engine.run_resource import run_resource
 from cloudflow_dagster.engine.told import Told
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.insight.needs import needs_of
+from cloudflow_dagster.insight.permissions import policies_of
 from cloudflow_dagster.nodes.spec import Behaviour
 from cloudflow_dagster.plan import Plan, Step
 from cloudflow_dagster.project import Project
+from cloudflow_dagster.providers import catalogue
+from cloudflow_dagster.providers.aws.permissions.policy import document
 
 _TAG_KEY = re.compile(r"[^A-Za-z0-9_.-]")
 _LONGEST_KEY = 63
@@ -63,7 +67,7 @@ def job_for(plan: Plan, project: Project) -> dg.JobDefinition:
         config=_config(plan),
         executor_def=thread_executor,
         tags=_tags(plan),
-        metadata=_metadata(plan),
+        metadata=_metadata(plan, project),
     )
 
 
@@ -209,11 +213,16 @@ def _description(plan: Plan) -> str:
     return "\n\n".join(part for part in (title, plan.description, f"`{plan.file}`") if part)
 
 
-def _metadata(plan: Plan) -> dict[str, Any]:
+def _metadata(plan: Plan, project: Project) -> dict[str, Any]:
     permissions = sorted({p for step in plan.work() for p in step.permissions})
     metadata: dict[str, Any] = {"flow file": dg.PathMetadataValue(plan.file)}
     if permissions:
         metadata["permissions"] = dg.MetadataValue.md("\n".join(f"- `{p}`" for p in permissions))
+    # Of the flow alone: what it calls is in the jobs of those flows.
+    needs = needs_of(plan, project, catalogue(), called=None)
+    policies = {p.credential: document(p.statements) for p in policies_of(needs, project)}
+    if policies:
+        metadata["least IAM policy"] = dg.MetadataValue.json(policies)
     if plan.calls:
         metadata["calls"] = ", ".join(plan.calls)
     return metadata

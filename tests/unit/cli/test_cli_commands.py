@@ -416,3 +416,62 @@ def test_nodes_show_says_what_is_destructive() -> None:
     assert "Destructive: “Terminate instances” takes away what it cannot bring back." in text
     row = run("nodes", "list", "--provider", "logic", "--limit", "1").stdout
     assert row.split()[:2] == ["logic.if", "read"]
+
+
+@pytest.fixture
+def asking(project: Path) -> Path:
+    topic = {"TopicArn": "arn:aws:sns:us-east-1:123456789012:t", "Message": "x"}
+    role = {"taskDefinition": "web", "cluster": "c"}
+    nodes = [
+        FLOW["nodes"][0],
+        {"id": "tell", "type": "aws.sns.publish", "config": topic},
+        {"id": "task", "type": "aws.ecs.run_task", "config": role},
+    ]
+    edges = [{"source": "by_hand", "target": node["id"]} for node in nodes[1:]]
+    path = project / "flows/asking.json"
+    path.write_text(json.dumps({"version": 1, "nodes": nodes, "edges": edges}))
+    return path
+
+
+def test_permissions_are_shown_with_the_nodes_that_need_them(asking: Path) -> None:
+    result = run("permissions", str(asking))
+    assert (result.exit_code, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "sim (account 123456789012)"
+    assert "  sns:Publish   asking/tell" in lines
+    assert "      on arn:aws:sns:us-east-1:123456789012:t" in lines
+    assert "  iam:PassRole  asking/task  (dependent)" in lines
+
+
+def test_permissions_are_a_policy_for_each_credential(asking: Path) -> None:
+    policy = json.loads(run("permissions", "asking", "--format", "json").stdout)["sim"]
+    assert policy["Version"] == "2012-10-17"
+    actions = {action for each in policy["Statement"] for action in each["Action"]}
+    assert actions == {"sns:Publish", "ecs:RunTask", "iam:PassRole"}
+    written = run("permissions", "asking", "--format", "terraform").stdout
+    assert written.startswith('data "aws_iam_policy_document" "sim" {')
+    assert run("permissions", "good").stdout == "No permissions needed.\n"
+
+
+def test_permissions_say_what_is_unknown(asking: Path) -> None:
+    flow = json.loads(asking.read_text())
+    flow["nodes"][1] = {"id": "tell", "type": "aws.lambda_core.list_runtimes"}
+    asking.write_text(json.dumps(flow))
+    result = run("permissions", "asking", "--format", "json")
+    assert "does not have `lambda:ListRuntimes`" in result.stderr
+    statements = json.loads(result.stdout)["sim"]["Statement"]
+    assert statements[-1]["Sid"] == "Unknown1"
+
+
+def test_permissions_of_a_broken_flow_are_not_printed(project: Path) -> None:
+    broken(project)
+    result = run("permissions", "broken")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "generic.transfrom" in result.stderr
+
+
+def test_permissions_of_the_simulated_cloud_cannot_be_compared(asking: Path) -> None:
+    result = run("permissions", "asking", "--check")
+    assert result.exit_code == 2
+    assert "sim: not compared. It is the simulated cloud" in result.stdout
+    assert run("permissions", "asking", "--check", "--format", "terraform").exit_code == 2

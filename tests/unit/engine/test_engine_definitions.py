@@ -116,6 +116,17 @@ def test_provider_and_service_are_shown_on_the_op(flows: Flows) -> None:
     assert {"dagster/kind/aws", "dagster/kind/ec2"} <= set(job.get_node_named("volumes").tags)
 
 
+def test_a_job_says_what_its_flow_must_be_allowed(flows: Flows) -> None:
+    queue = {"id": "q", "type": "aws.sqs.purge_queue", "config": {"QueueUrl": "https://sqs/1/jobs"}}
+    flows.write("mine", [MANUAL, queue], ["start > q"])
+
+    metadata = jobs(build_definitions())["mine"].metadata
+    assert metadata["permissions"].value == "- `sqs:PurgeQueue`"
+    (statement,) = metadata["least IAM policy"].value["sim"]["Statement"]
+    assert statement["Action"] == ["sqs:PurgeQueue"]
+    assert statement["Resource"] == ["arn:aws:sqs:us-east-1:123456789012:jobs"]
+
+
 def test_a_job_has_the_flows_tags_and_description(flows: Flows) -> None:
     flows.write(
         "f",
