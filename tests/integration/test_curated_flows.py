@@ -31,6 +31,7 @@ def cloud() -> Iterator[Cloud]:
 def test_an_example_does_what_it_says(name: str, cloud: Cloud, tmp_path: Path) -> None:
     example = load(name)
     cloud.made.clear()
+    cloud.tell(example.get("simulated", {}))
     played = play(name, example["flow"], cloud, tmp_path)
     assert played.summary["status"] == "success", played.told
     assert played.result == example["result"], played.told
