@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from cloudflow_dagster.cli.nodes_resource import resource_facts, resource_lines
 from cloudflow_dagster.cli.surroundings import give_up
 from cloudflow_dagster.diagnostics.wording import in_words
 from cloudflow_dagster.nodes.registry import Registry
@@ -127,6 +128,7 @@ def _whole(t: NodeType) -> dict[str, Any]:
         "repeat": t.repeat,
         "token_seconds": t.token_seconds if t.repeat is Repeat.TOKEN else None,
         "undone_by": _undone_by(t),
+        "resource": resource_facts(t.resource),
         "documentation": t.documentation,
     }
 
@@ -173,6 +175,7 @@ def _explained(t: NodeType) -> str:
         fields |= {field: f"config.{field}" for field in undone_by.same}
         filled = [f"    {field}: {source}" for field, source in fields.items()]
         lines += ["", 'Undone by (`"compensate": {}`)', f"  {undone_by.type}", *filled]
+    lines += resource_lines(t.resource)
     lines += ["", "Permissions", *(f"  {p}" for p in t.permissions_for() or ("none",))]
     lines += ["", "Example", *(f"  {line}" for line in _example(t).splitlines())]
     if t.documentation:

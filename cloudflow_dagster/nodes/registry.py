@@ -57,6 +57,15 @@ class LargeNodeSource(NodeSource, Protocol):
         ...
 
 
+@runtime_checkable
+class OptionalNodeSource(NodeSource, Protocol):
+    """A source that needs a package which is not always installed."""
+
+    def lacks(self, id: str) -> str | None:
+        """Return how to get its node types, if they are not there and the id may be one's."""
+        ...
+
+
 Discovery = Callable[[], tuple[Sequence[NodeSource], Sequence[Diagnostic]]]
 """Finds more sources, and what is wrong with those that cannot be used."""
 
@@ -111,6 +120,13 @@ class Registry:
         """Return a sentence with the id that was probably meant by one that does not exist."""
         if len(id) > _LONGEST_ID:  # comparing takes time by the square of the length
             return None
+        meant = self._meant(id)
+        lacking = (
+            source.lacks(id) for source in self._given if isinstance(source, OptionalNodeSource)
+        )
+        return " ".join(text for text in (meant, *lacking) if text) or None
+
+    def _meant(self, id: str) -> str | None:
         small: list[str] = []
         candidates: list[str] = []
         for source in self._sources():

@@ -17,6 +17,7 @@ from typing import Any
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
 from cloudflow_dagster.nodes.permission import Permission
+from cloudflow_dagster.nodes.resource import ResourceModel
 
 
 class Kind(StrEnum):
@@ -241,6 +242,8 @@ class NodeType:
         check_config: Finds what a JSON Schema cannot say; yields (path in config, sentence).
         sample: For triggers: the event's payload in a run that is started by hand.
         documentation: Address of the API's documentation page.
+        resource: For resources: how one is created, read, updated and deleted, and what of it can
+            be changed.
     """
 
     id: str
@@ -276,6 +279,7 @@ class NodeType:
     )
     sample: Mapping[str, Json] | None = None
     documentation: str | None = None
+    resource: ResourceModel | None = None
 
     def repeat_for(self, config: Mapping[str, Json]) -> Repeat:
         """Return what is done about an interrupted call with this config."""

@@ -23,12 +23,14 @@ _METHODS = ("owns", "get", "ids")
 @cache
 def catalogue() -> Registry:
     """Return all node types: the built-in ones, then those of installed packages."""
-    from cloudflow_dagster.providers.aws import AwsNodes  # noqa: PLC0415 - only who looks needs it
+    # Only who looks needs them.
+    from cloudflow_dagster.providers.aws import AwsNodes, AwsResources  # noqa: PLC0415
 
     return Registry(
         DeclaredNodes(__name__, FAMILIES),
         DeclaredNodes(f"{__name__}.aws.curated", prefix="aws"),
         AwsNodes(),
+        AwsResources(),
         discover=installed_sources,
     )
 

@@ -116,4 +116,4 @@ def _works_not(vertex: Vertex) -> bool:
     node_type = vertex.type
     if node_type is None:
         return False
-    return node_type.kind is not Kind.ACTION or node_type.behaviour in _NO_WORK
+    return node_type.kind not in {Kind.ACTION, Kind.RESOURCE} or node_type.behaviour in _NO_WORK
