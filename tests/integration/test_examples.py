@@ -12,12 +12,17 @@ from typing import Any
 
 import boto3
 import pytest
+from click.testing import CliRunner
 
+from cloudflow_dagster.cli import main
 from cloudflow_dagster.simulator import ENVIRONMENT_VARIABLE, start_simulated_aws
+from cloudflow_dagster.simulator.session import ACCESS_KEY
+from tests.fixtures import recorded_calls
 
 pytestmark = pytest.mark.integration
 
 CLOUDFLOW = (sys.executable, "-c", "from cloudflow_dagster.cli import main; main()")
+RECORDED = (sys.executable, recorded_calls.__file__)
 Client = Callable[[str], Any]
 
 
@@ -41,9 +46,13 @@ def run(root: Path, endpoint: str) -> Callable[..., dict[str, Any]]:
     def run(flow: str, **params: str) -> dict[str, Any]:
         pairs = [part for name, value in params.items() for part in ("-p", f"{name}={value}")]
         done = subprocess.run(
-            [*CLOUDFLOW, "run", flow, "--format", "json", *pairs],
+            [*RECORDED, "run", flow, "--format", "json", *pairs],
             cwd=root,
-            env={**os.environ, ENVIRONMENT_VARIABLE: endpoint},
+            env={
+                **os.environ,
+                ENVIRONMENT_VARIABLE: endpoint,
+                recorded_calls.FILE: str(root / f"{Path(flow).stem}.calls"),
+            },
             capture_output=True,
             text=True,
             timeout=240,
@@ -120,3 +129,65 @@ def test_weekly_review_calls_the_others(run: Any) -> None:
     result = run("weekly_review")["result"]
     assert result["inventory"]["buckets"] == 3
     assert result["unattached"]["gigabytes"] > 0
+
+
+ACTIONS = {
+    "ec2.AllocateAddress": "ec2:AllocateAddress",
+    "ec2.AssociateAddress": "ec2:AssociateAddress",
+    "ec2.CreateSnapshot": "ec2:CreateSnapshot",
+    "ec2.DeleteSnapshot": "ec2:DeleteSnapshot",
+    "ec2.DescribeInstances": "ec2:DescribeInstances",
+    "ec2.DescribeSnapshots": "ec2:DescribeSnapshots",
+    "ec2.DescribeVolumes": "ec2:DescribeVolumes",
+    "ec2.ReleaseAddress": "ec2:ReleaseAddress",
+    "ec2.StopInstances": "ec2:StopInstances",
+    "s3.ListBuckets": "s3:ListAllMyBuckets",
+    "s3.ListObjectsV2": "s3:ListBucket",
+    "s3.PutObject": "s3:PutObject",
+    "sns.Publish": "sns:Publish",
+    "sts.AssumeRole": "sts:AssumeRole",
+}
+"""What IAM asks for, by the requests that the examples make; written by hand from its reference."""
+EXAMPLES = {
+    "flows/nightly_backup.json": {},
+    "flows/stop_untagged_instances.json": {},
+    "flows/s3_inventory.json": {},
+    "flows/volumes_everywhere.json": {},
+    "flows/public_address.json": {"instance": "nobody"},
+    "flows/weekly_review.json": {},
+    "templates/first_flow.json": {},
+}
+
+
+def used(root: Path, flow: str) -> set[tuple[str, str]]:
+    """Return the actions that the requests of a flow's runs needed, by credential."""
+    found: set[tuple[str, str]] = set()
+    for each in recorded_calls.recorded(root / f"{Path(flow).stem}.calls"):
+        credential = "sim" if each.key == ACCESS_KEY else "audit"
+        found.add((credential, ACTIONS[each.call]))
+        if each.tags:
+            found.add((credential, "ec2:CreateTags"))
+    return found
+
+
+def test_policies_allow_what_was_really_called_and_hardly_more(
+    run: Any, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root)
+    allowed: set[tuple[str, str, str]] = set()
+    needed: set[tuple[str, str, str]] = set()
+    for flow, params in EXAMPLES.items():
+        if not (root / f"{Path(flow).stem}.calls").exists():
+            run(flow, **params)
+        printed = CliRunner().invoke(main, ["permissions", flow, "--format", "json"])
+        policies: dict[str, Any] = json.loads(printed.stdout)
+        allowed |= {
+            (flow, credential, action)
+            for credential, policy in policies.items()
+            for statement in policy["Statement"]
+            for action in statement["Action"]
+        }
+        needed |= {(flow, *each) for each in used(root, flow)}
+    assert needed - allowed == set()
+    surplus = allowed - needed
+    assert len(surplus) < len(allowed) / 10, surplus

@@ -44,7 +44,7 @@ _WAIT_FOR = "wait_for"
 def access_level(service: str, operation: str) -> str | None:
     """Return IAM's access level of an operation; the gravest one if it needs several actions.
 
-    Reads nothing of the service's model but its beginning: all operations take 2 s together.
+    Reads nothing of the service's model but its beginning: all operations take 3 s together.
 
     Args:
         service: botocore's name of the service.
