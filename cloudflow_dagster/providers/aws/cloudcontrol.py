@@ -35,6 +35,7 @@ SERVICE = "cloudcontrol"
 TOKEN_REMEMBERED = 36 * 3600.0
 """Seconds for which a client token is valid, says the API's documentation."""
 _UNDER_WAY = frozenset({"PENDING", "IN_PROGRESS", "CANCEL_IN_PROGRESS"})
+_NOT_ALLOWED = frozenset({"AccessDenied", "AccessDeniedException"})
 _FIRST_PAUSE, _LONGEST_PAUSE, _GROWTH = 0.5, 15.0, 1.6
 _BUSY_TIMES = 40
 """How often a request is made while another one works on the resource; some nine minutes."""
@@ -204,13 +205,24 @@ class CloudControl:
 
     def _end_what_is_under_way(self, call: Call, identifier: str) -> None:
         """Wait for requests that an interrupted run made, so that nothing half-made is read."""
-        talk = self._talk(call)
+        talk, more = self._talk(call), dict[str, Any]()
         filtered = {"OperationStatuses": ["PENDING", "IN_PROGRESS"]}
-        answer = talk.ask("ListResourceRequests", {"ResourceRequestStatusFilter": filtered})
-        for event in answer["ResourceRequestStatusSummaries"]:
-            same = event.get("Identifier") in {None, identifier}
-            if same and event.get("TypeName") == self.type_name:
-                self._ended(call, talk, event)
+        while True:
+            asked = {"ResourceRequestStatusFilter": filtered, **more}
+            try:
+                page = talk.ask("ListResourceRequests", asked)
+            except Exception as error:
+                if _code(error) not in _NOT_ALLOWED:
+                    raise
+                call.log.warning("cloudformation:ListResourceRequests is not allowed: not waited.")
+                return
+            for event in page["ResourceRequestStatusSummaries"]:
+                same = event.get("Identifier") in {None, identifier}
+                if same and event.get("TypeName") == self.type_name:
+                    self._ended(call, talk, event)
+            if not page.get("NextToken"):
+                return
+            more = {"NextToken": page["NextToken"]}
 
     def _talk(self, call: Call) -> Conversation:
         return Conversation(call, call.login("aws"), load_service(SERVICE))

@@ -322,6 +322,15 @@ def test_an_interrupted_call_makes_its_resource_once(
     assert len(cloud.resources) == 1
 
 
+def test_what_is_under_way_is_not_waited_for_where_it_may_not_be_listed(
+    cloud: CloudControlServer, new_call: NewCall
+) -> None:
+    cloud.refuses = [("ListResourceRequests", "AccessDeniedException")]
+    call = new_call(repeated=True)
+    assert run(call, "aws.logs.log_group", **LOG_GROUP)["identifier"] == "/shop/web"
+    assert "ListResourceRequests is not allowed" in call.log.text
+
+
 def test_an_answer_that_was_lost_makes_nothing_twice(
     cloud: CloudControlServer, new_call: NewCall
 ) -> None:
@@ -373,3 +382,18 @@ def test_what_aws_sets_is_refused_also_inside_a_property() -> None:
     assert ((path[0],), f"`{'.'.join(path)}` is read-only: only the provider sets it.") in (
         found.check_config(config)
     )
+
+
+def test_without_the_schemas_it_is_said_how_to_get_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    from cloudflow_dagster.nodes.registry import Registry
+    from cloudflow_dagster.providers.aws import cloudformation
+
+    monkeypatch.setattr(cloudformation, "_files", dict)
+    cloudformation.type_names.cache_clear()
+    try:
+        registry = Registry(AwsResources())
+        assert registry.get("aws.s3.bucket") is None
+        assert "pip install 'cloudflow-dagster[aws]'" in str(registry.suggest("aws.s3.bucket"))
+        assert registry.suggest("generic.http.reqest") is None
+    finally:
+        cloudformation.type_names.cache_clear()
