@@ -80,7 +80,9 @@ def test_the_config_fields_are_those_of_the_format() -> None:
 def test_secrets_are_allowed_only_where_no_output_would_carry_them() -> None:
     allowed = {id for id in catalogue().ids() if not id.startswith("aws.")}
     allowed = {id for id in allowed if node_type(id).secrets}
-    assert allowed == {"trigger.manual", "trigger.cron", "generic.http.request"}
+    services = {"generic.slack.message", "generic.github.dispatch", "generic.github.issue"}
+    services |= {"generic.http.request", "generic.sql.query"}
+    assert allowed == {"trigger.manual", "trigger.cron", *services}
 
 
 def test_the_engine_knows_those_it_treats_in_a_way_of_its_own() -> None:
