@@ -6,12 +6,22 @@ import os
 import sys
 from typing import Any
 
+import pytest
 from hypothesis import settings
 
 # CI tries the same examples each time, so that a change is judged by what it changes.
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the index of node types once for all processes of a run, and out of the user's home."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    os.environ["CLOUDFLOW_CACHE"] = str(folder / "cloudflow-cache")
 
 
 def _keep_away_from_databases(event: str, args: tuple[Any, ...]) -> None:

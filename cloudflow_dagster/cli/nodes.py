@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
-from itertools import islice
 from typing import Any
 
 import click
@@ -13,7 +13,9 @@ import click
 from cloudflow_dagster.cli.nodes_resource import resource_facts, resource_lines
 from cloudflow_dagster.cli.surroundings import give_up
 from cloudflow_dagster.diagnostics.wording import in_words
+from cloudflow_dagster.nodes.index import Index, NoFullTextSearchError
 from cloudflow_dagster.nodes.registry import Registry
+from cloudflow_dagster.nodes.search import Entry
 from cloudflow_dagster.nodes.spec import Access, NodeType, Port, Repeat
 from cloudflow_dagster.providers import catalogue
 
@@ -46,13 +48,8 @@ def command() -> None:
 @click.option("--limit", type=click.IntRange(min=1), help="Show at most so many.")
 def list_nodes(form: str, provider: str | None, limit: int | None) -> None:
     """List all node types; `--provider aws` alone gives some 19,800."""
-    registry = _registry()
-    ids = (i for i in registry.ids() if provider is None or i.split(".")[0] == provider)
-    if form == "text" and limit is None:
-        for id in ids:
-            click.echo(id)
-        return
-    _print((t for i in islice(ids, limit) if (t := registry.get(i))), form)
+    with _index() as index:
+        _print(index.entries(provider, limit), form)
 
 
 @command.command("search")
@@ -61,9 +58,9 @@ def list_nodes(form: str, provider: str | None, limit: int | None) -> None:
 @_PROVIDER
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
 def search_nodes(words: tuple[str, ...], form: str, provider: str | None, limit: int) -> None:
-    """Find node types by words of their names and descriptions, the best first."""
-    registry = _registry()
-    found = registry.search(" ".join(words), limit=limit + 1, family=provider)
+    """Find node types by a question, such as `encrypt a bucket`; the best first."""
+    with _index() as index:
+        found = index.search(" ".join(words), limit + 1, provider)
     chosen = found[:limit]
     _print(chosen, form)
     if form == "text" and len(found) > limit:
@@ -91,17 +88,28 @@ def _registry() -> Registry:
     return registry
 
 
-def _print(types: Iterable[NodeType], form: str) -> None:
+@contextmanager
+def _index() -> Generator[Index, None, None]:
+    """Give the index of all node types; say afterwards if it could not be kept."""
+    try:
+        index = _registry().index
+        yield index
+    except NoFullTextSearchError:
+        give_up("the SQLite of this Python has no FTS5, without which nothing can be searched.")
+    if index.problem:
+        click.echo(f"cloudflow: {index.problem}", err=True)
+
+
+def _print(rows: Sequence[Entry], form: str) -> None:
     if form == "json":
-        click.echo(json.dumps([_brief(t) for t in types], indent=2))
+        click.echo(json.dumps([_brief(t) for t in rows], indent=2))
         return
-    rows = list(types)
     width = max((len(t.id) for t in rows), default=0)
     for t in rows:
         click.echo(f"{t.id.ljust(width)}  {t.access.ljust(7)}  {_first_sentence(t.description)}")
 
 
-def _brief(t: NodeType) -> dict[str, Any]:
+def _brief(t: NodeType | Entry) -> dict[str, Any]:
     return {
         "id": t.id,
         "label": t.label,

@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import cast
 
 from cloudflow_dagster.nodes.declare import ID_PATTERN, Declaration, declaration_of
+from cloudflow_dagster.nodes.editions import edition_of
 from cloudflow_dagster.nodes.spec import NodeType
 
 _DECORATORS = ("action(", "condition(", "trigger(")
@@ -56,6 +58,10 @@ class DeclaredNodes:
         """Yield the id of every node type, making none; imports the modules that declare any."""
         for spec in self._specs():
             yield from self._declarations(spec)
+
+    def edition(self) -> str:
+        """Return a text that is another one when the package's code changes."""
+        return edition_of(*map(Path, import_module(self.name).__path__))
 
     def owns(self, id: str) -> bool:
         """Return whether a node type with this id would be declared here."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol, TypeVar, cast, runtime_checkable
 
 from cloudflow_dagster.diagnostics.model import Diagnostic, Location, Severity, did_you_mean
-from cloudflow_dagster.nodes.search import Entry, best, words_of
+from cloudflow_dagster.nodes.index import Index
+from cloudflow_dagster.nodes.search import Entry, entry_of
 from cloudflow_dagster.nodes.spec import NodeType
 
 BROKEN_SOURCE = "CF6900"
@@ -66,6 +67,28 @@ class OptionalNodeSource(NodeSource, Protocol):
         ...
 
 
+@runtime_checkable
+class SteadySource(NodeSource, Protocol):
+    """A source that knows without making anything whether its node types are still the same."""
+
+    def edition(self) -> str:
+        """Return a text that changes when a node type may have changed: versions of packages."""
+        ...
+
+
+@runtime_checkable
+class SpeakingSource(NodeSource, Protocol):
+    """A source that knows what people call the things that its node types are about."""
+
+    def synonyms(self) -> Mapping[str, Sequence[str]]:
+        """Return words that people say, and the words of names that may be meant by them."""
+        ...
+
+    def about(self, id: str) -> str:
+        """Return words for what a node type belongs to, whichever source it is from."""
+        ...
+
+
 Discovery = Callable[[], tuple[Sequence[NodeSource], Sequence[Diagnostic]]]
 """Finds more sources, and what is wrong with those that cannot be used."""
 
@@ -91,6 +114,7 @@ class Registry:
         self._discovered: _Found | None = None
         self._known: dict[str, NodeType] = {}
         self._failed: dict[str, Diagnostic] = {}
+        self._index: Index | None = None
 
     def get(self, id: str) -> NodeType | None:
         """Return the node type with this id, if any source has it."""
@@ -137,19 +161,30 @@ class Registry:
                 small += self._ask(source, lambda s=source: list(s.ids()), [])
         return did_you_mean(id, candidates) or did_you_mean(id, small) or _first(candidates)
 
-    def search(self, words: str, limit: int = 20, family: str | None = None) -> list[NodeType]:
-        """Return the node types that fit the words best, the best first.
+    def search(self, words: str, limit: int = 20, family: str | None = None) -> list[Entry]:
+        """Return what fits the words best, the best first, without making a node type.
 
         Args:
-            words: All of them must be found.
+            words: A question. Not all of its words have to be found.
             limit: At most so many.
             family: First word of the ids to look at (`aws`, `logic`); None for all.
+
+        Raises:
+            NoFullTextSearchError: SQLite cannot search.
         """
-        entries = self._entries(words_of(words))
-        if family is not None:
-            entries = (entry for entry in entries if entry.id.partition(".")[0] == family)
-        found = best(words, entries, limit)
-        return [node_type for entry in found if (node_type := self.get(entry.id))]
+        return self.index.search(words, limit, family)
+
+    @property
+    def index(self) -> Index:
+        """All that there is, made ready for lists and searches.
+
+        Raises:
+            NoFullTextSearchError: SQLite cannot search.
+        """
+        if self._index is None:
+            editions = [self._edition(source) for source in self._sources()]
+            self._index = Index(editions, self._entries, self._synonyms)
+        return self._index
 
     @property
     def problems(self) -> tuple[Diagnostic, ...]:
@@ -165,13 +200,34 @@ class Registry:
                 return found
         return None
 
-    def _entries(self, words: Sequence[str]) -> Iterator[Entry]:
-        seen: set[str] = set()
+    def _entries(self) -> Iterator[Entry]:
         for source in self._sources():
-            for entry in self._ask(source, lambda s=source: list(_entries_of(s, words)), ()):
-                if entry.id not in seen:
-                    seen.add(entry.id)
-                    yield entry
+            for entry in self._ask(source, lambda s=source: list(_entries_of(s)), ()):
+                yield entry if entry.about else replace(entry, about=self._about(entry.id))
+
+    def _about(self, id: str) -> str:
+        found = [
+            self._ask(source, partial(source.about, id), "")
+            for source in self._sources()
+            if isinstance(source, SpeakingSource) and source.owns(id)
+        ]
+        return " ".join(found)
+
+    def _edition(self, source: NodeSource) -> str:
+        """Return what a source is now, if need be by looking at all that it has."""
+        if isinstance(source, SteadySource):
+            edition = self._ask(source, source.edition, "")
+        else:
+            edition = repr(self._ask(source, lambda: list(_entries_of(source)), ()))
+        return f"{source.name} {edition}"
+
+    def _synonyms(self) -> Mapping[str, Sequence[str]]:
+        found: dict[str, Sequence[str]] = {}
+        for source in self._sources():
+            if isinstance(source, SpeakingSource):
+                for word, words in self._ask(source, source.synonyms, {}).items():
+                    found[word] = (*found.get(word, ()), *words)
+        return found
 
     def _sources(self) -> tuple[NodeSource, ...]:
         return (*self._given, *self._more().sources)
@@ -205,13 +261,13 @@ def broken(name: str, error: BaseException) -> Diagnostic:
     )
 
 
-def _entries_of(source: NodeSource, words: Sequence[str]) -> Iterator[Entry]:
+def _entries_of(source: NodeSource) -> Iterator[Entry]:
     if isinstance(source, LargeNodeSource):
-        yield from source.entries(words)
+        yield from source.entries(())
         return
     for id in source.ids():
         if node_type := source.get(id):
-            yield Entry(node_type.id, node_type.label, node_type.description, prominent=True)
+            yield entry_of(node_type)
 
 
 def _first(candidates: list[str]) -> str | None:

@@ -1,74 +1,200 @@
-"""Finds entries of the catalogue by words."""
+"""Finds entries of the catalogue by words: what a search looks at, and which fits best."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from heapq import nsmallest
 
-_WORDS = re.compile(r"[^\W_]+")
-_EXACT, _BEGINS, _HOLDS, _DESCRIBED = 8, 5, 3, 1
-_MISSING = 0
+from cloudflow_dagster.nodes.spec import Access, Kind, NodeType
+from cloudflow_dagster.nodes.stems import QUESTIONS, STOP_WORDS, stem, stems_of, words_of
+
+_CURATED_PARTS = 4
+
+# What a word counts where it is found; measured on half of `tests/fixtures/search_questions.json`.
+_NAME, _SERVICE, _ABOUT, _TEXT = 1.0, 1.0, 0.65, 0.3
+_SYNONYM, _SYNONYM_OF_SERVICE = 0.9, 0.8
+_PREFIX = 0.7
+
+# What else speaks for or against an entry, beside words, which give 1 if all are in its name.
+_CURATED, _PROMINENT = 0.1, 0.22
+_READS, _QUESTION = 0.01, 0.15
+_OTHER_VERB, _DESTROYS = -0.02, -0.18
+_SURPLUS = -0.07
+"""For each word of the name that is not looked for: of two that fit, the shorter is meant."""
+_MOST_SURPLUS = 5
+_EXACT, _IN_ORDER = 10.0, 1.0
+"""The words are those of the name; and in its order, as somebody types who knows it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a search looks at.
+    """What a search looks at, and what a list shows of a node type.
 
     Attributes:
         id: Of the node type.
         label: A few words.
-        description: A sentence or more.
-        prominent: It comes before others that fit as well.
+        description: A sentence.
+        prominent: By how much it comes before others that fit as well, from 0 to 1.
+        provider: As in the node type.
+        category: As in the node type.
+        kind: As in the node type.
+        access: As in the node type.
+        about: Other words for what it belongs to: the full name of its service.
+        text: More documentation, for a search alone.
     """
 
     id: str
     label: str
     description: str
-    prominent: bool = False
+    prominent: float = 0
+    provider: str | None = None
+    category: str = "other"
+    kind: Kind = Kind.ACTION
+    access: Access = Access.CHANGE
+    about: str = ""
+    text: str = ""
+
+    @property
+    def curated(self) -> bool:
+        """Whether a person wrote it: an id of four parts, or no cloud's."""
+        return self.provider is None or self.id.count(".") + 1 >= _CURATED_PARTS
 
 
-def best(words: str, entries: Iterable[Entry], limit: int) -> list[Entry]:
-    """Return the entries that fit best, the best first.
+def entry_of(node_type: NodeType) -> Entry:
+    """Return what a search looks at of a node type that was declared."""
+    first, _, rest = node_type.description.partition("\n\n")
+    return Entry(
+        node_type.id,
+        node_type.label,
+        " ".join(first.split()),
+        prominent=1,
+        provider=node_type.provider,
+        category=node_type.category,
+        kind=node_type.kind,
+        access=node_type.access,
+        text=rest,
+    )
 
-    Every word must be found: in the id or the label (a whole word counts most, the beginning of
-    one more than its middle), or in the description. Among equals the prominent come first, then
-    those with shorter ids.
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One word that is looked for.
+
+    Attributes:
+        stem: Its stem.
+        synonyms: Stems that may stand for it.
+        weight: How much it says: a rare word says more than one that every second entry has.
+        prefix: No entry has the word: those with words that begin so are meant.
     """
-    wanted = words_of(words)
-    if not wanted:
-        return []
-    ranked = ((_rank(wanted, entry), entry) for entry in entries)
-    found = ((rank, entry) for rank, entry in ranked if rank)
-    return [entry for _, entry in nsmallest(limit, found, key=_order)]
+
+    stem: str
+    synonyms: frozenset[str] = frozenset()
+    weight: float = 1.0
+    prefix: bool = False
 
 
-def words_of(text: str) -> list[str]:
-    """Return what is looked for by a text, in small letters."""
-    return [word.lower() for word in _WORDS.findall(text)]
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An entry with the stems of its words.
+
+    Attributes:
+        entry: The entry.
+        service: Of the parts of the id between the first and the last.
+        name: Of the last part of the id, and of the label.
+        about: Of `Entry.about`.
+        text: Of the documentation.
+        family: The first part of the id.
+    """
+
+    entry: Entry
+    service: frozenset[str]
+    name: frozenset[str]
+    about: frozenset[str]
+    text: frozenset[str]
+    family: frozenset[str]
 
 
-def _order(found: tuple[float, Entry]) -> tuple[float, bool, int, str]:
-    rank, entry = found
-    return (-rank, not entry.prominent, len(entry.id), entry.id)
+class Question:
+    """What somebody looks for.
+
+    Args:
+        text: As it was typed.
+        wanted: What is known of each of its words that say something.
+    """
+
+    def __init__(self, text: str, wanted: Sequence[Wanted]) -> None:
+        words = words_of(text)
+        self._said = "_".join(words)
+        self._exact = {stem(word) for word in words}
+        self._asks = bool(QUESTIONS & set(words[:1]))
+        self._wanted = wanted
+        self._total = sum(each.weight for each in wanted) or 1.0
+
+    def best(self, candidates: Iterable[Candidate], limit: int) -> list[Entry]:
+        """Return the entries that fit best, the best first.
+
+        Not every word has to be found. Exact names come first, then curated types before generated
+        ones, well-known services before others, short names before long ones, and what reads
+        before what destroys unless that was asked for.
+        """
+        scored = [(self._score(each), each.entry) for each in candidates]
+        scored.sort(key=lambda found: (-found[0], len(found[1].id), found[1].id))
+        return [entry for score, entry in scored[:limit] if score > 0]
+
+    def _score(self, candidate: Candidate) -> float:
+        entry = candidate.entry
+        found = 0.0
+        used: set[str] = set()
+        for word in self._wanted:
+            value, by = _value(word, candidate)
+            found += word.weight * value
+            used |= by
+        score = found / self._total
+        score += _SURPLUS * min(len(candidate.name - used), _MOST_SURPLUS)
+        score += _CURATED * entry.curated + _PROMINENT * entry.prominent
+        if entry.access is Access.READ:
+            score += _QUESTION if self._asks else _READS
+        if used.isdisjoint(stems_of(entry.label)[:1]):
+            score += _OTHER_VERB
+            score += _DESTROYS * (entry.access is Access.DESTROY)
+        known = candidate.name | candidate.service | candidate.family
+        if candidate.name <= self._exact <= known:
+            score += _EXACT
+            score += _IN_ORDER * self._said.endswith(entry.id.rpartition(".")[2])
+        return score
 
 
-def _rank(wanted: list[str], entry: Entry) -> float:
-    """Return how well an entry fits; 0 if a word is missing."""
-    name = f"{entry.id} {entry.label}".lower()
-    description = entry.description.lower()
-    if not all(word in name or word in description for word in wanted):
-        return _MISSING
-    words = set(_WORDS.findall(name))
-    total = sum(_weight(word, words, name) for word in wanted)
-    # Of two that hold the words, the one that holds less beside them is meant.
-    return total + len(wanted) / (len(words) + 1)
+def looked_for(text: str) -> list[str]:
+    """Return the words of a question that say what is looked for, each once."""
+    words = list(dict.fromkeys(words_of(text)))
+    return [word for word in words if word not in STOP_WORDS] or words
 
 
-def _weight(word: str, words: set[str], name: str) -> int:
-    if word in words or f"{word}s" in words or word.removesuffix("s") in words:
-        return _EXACT
-    if any(each.startswith(word) for each in words):
-        return _BEGINS
-    return _HOLDS if word in name else _DESCRIBED
+def _value(word: Wanted, candidate: Candidate) -> tuple[float, set[str]]:
+    """Return what a word counts for a candidate, and the words of its name that it stands for."""
+    found = 0.0
+    used: set[str] = set()
+    for stems, place, as_synonym in (
+        (candidate.name, _NAME, _SYNONYM),
+        (candidate.service, _SERVICE, _SYNONYM_OF_SERVICE),
+        (candidate.about, _ABOUT, _SYNONYM),
+        (candidate.text, _TEXT, _SYNONYM),
+    ):
+        for likeness, by in _likenesses(word, stems, as_synonym):
+            found = max(found, place * likeness)
+            if stems is candidate.name:
+                used |= by
+    return found, used
+
+
+def _likenesses(
+    word: Wanted, stems: frozenset[str], as_synonym: float
+) -> Iterator[tuple[float, set[str]]]:
+    if word.prefix:
+        if by := {each for each in stems if each.startswith(word.stem)}:
+            yield _PREFIX, by
+        return
+    if word.stem in stems:
+        yield 1.0, {word.stem}
+    if by := stems & word.synonyms:
+        yield as_synonym, set(by)

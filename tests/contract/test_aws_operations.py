@@ -42,7 +42,7 @@ EVERY_SCHEMA = "CLOUDFLOW_EVERY_SCHEMA"
 TOKEN = "0123456789abcdef" * 4
 CHANGES = re.compile(r"Create|Delete|Put|Update|Modify|Start|Send|Run|Attach|Set|Terminate|Tag")
 CHANGES_SURELY = re.compile(r"(Delete|Put|Update|Modify|Send|Attach|Terminate|Tag|Untag)(?![a-z])")
-DESTROYS_SURELY = re.compile(r"(Terminate|Purge|(Batch)?Delete(?!\w*Tags?$))(?![a-z])")
+DESTROYS_SURELY = re.compile(r"(Terminate|Purge|(Batch)?Delete(?!\w*Tag(s|ging|$)))(?![a-z])")
 MAKES = re.compile(r"(Create|Start|Send|Run|Import|Submit|Copy|Publish|Invoke)(?![a-z])")
 
 

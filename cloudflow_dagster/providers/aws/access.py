@@ -25,7 +25,11 @@ _TAGS = re.compile(r"(?:Batch)?(?:Delete|Remove)\w*Tags?(?:ForResource|FromResou
 """Takes away labels, which are a change of what carries them."""
 
 _READING_LEVELS = frozenset({"List", "Read"})
+_WRITING_LEVEL = "Write"
+"""The two others say what is worked on, and not whether it is changed."""
 _TAGGING_LEVEL = "Tagging"
+_CHANGES = re.compile(r"(?:Create|Delete|Modify|Put|Set|Tag|Terminate|Untag|Update)(?![a-z])")
+"""What IAM calls reading here and there, and is not."""
 
 ANYWHERE = ("0.0.0.0/0", "::/0")
 """All addresses there are, of either kind."""
@@ -50,9 +54,8 @@ def access_of(
             `Permissions management`, `Tagging`), where it is known.
             Source: https://docs.aws.amazon.com/service-authorization/latest/reference/
     """
-    if level in _READING_LEVELS or (
-        level is None and reads(service, operation, settings, rest=rest)
-    ):
+    certain = level in _READING_LEVELS and not _CHANGES.match(operation)
+    if certain or (level != _WRITING_LEVEL and reads(service, operation, settings, rest=rest)):
         return Access.READ
     if level == _TAGGING_LEVEL or _TAGS.match(operation):
         return Access.CHANGE

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
+from cloudflow_dagster.nodes.editions import edition_of
 from cloudflow_dagster.nodes.permission import Permission, united
 from cloudflow_dagster.nodes.resource import IDENTIFIER, ResourceModel, ensure
 from cloudflow_dagster.nodes.search import Entry
@@ -88,8 +91,19 @@ class AwsResources:
                     id,
                     label(brief.name.rpartition("::")[2]),
                     in_words(brief.description, _DESCRIPTION_LIMIT) or brief.name,
-                    prominent=palette_service(id) in palette.ICONS,
+                    prominent=palette.prominence_of(palette_service(id)),
+                    provider=PROVIDER,
+                    category=palette.category_of(palette_service(id)),
+                    kind=Kind.RESOURCE,
                 )
+
+    def edition(self) -> str:
+        """Return the version of the package that has the schemas, and the state of this one."""
+        try:
+            schemas = version("cfn-lint")
+        except PackageNotFoundError:
+            schemas = "absent"
+        return f"{schemas} {edition_of(Path(__file__).parent)}"
 
     def suggest(self, id: str) -> str | None:
         """Return the id that was probably meant; CloudFormation's own names are understood."""

@@ -11,7 +11,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,6 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.simulator.session import service_models
 
 _KIND = "service-2"
-_OPERATIONS = re.compile(rb'"operations"\s*:\s*(?=\{)')
 _SHAPES = re.compile(rb'"shapes"\s*:\s*\{')
 _METADATA = re.compile(rb'"metadata"\s*:\s*(?=\{)')
 _CHUNK = 32_768
@@ -49,7 +48,7 @@ class Service:
     @property
     def rest(self) -> bool:
         """Whether its protocol is one of REST, where a request's method has a meaning."""
-        return str(self.model["metadata"].get("protocol", "")).startswith("rest")
+        return is_rest(self.model)
 
     def operation(self, operation: str) -> Mapping[str, Json]:
         """Return what the model says of an operation, by the API's own name."""
@@ -63,6 +62,11 @@ class Service:
         """Return the members of an operation's `input` or `output`; none if it has no such."""
         reference = self.operation(operation).get(side)
         return self.shape(reference["shape"])["members"] if reference else {}
+
+
+def is_rest(model: Mapping[str, Json]) -> bool:
+    """Return whether a model's protocol is one of REST."""
+    return str(model["metadata"].get("protocol", "")).startswith("rest")
 
 
 @cache
@@ -116,28 +120,25 @@ def load_service(name: str) -> Service:
     )
 
 
-def operations_of(name: str, words: Sequence[str] = ()) -> Mapping[str, Mapping[str, Json]]:
-    """Return a service's operations by the API's own names, with their documentation.
+def outline_of(name: str) -> Mapping[str, Json]:
+    """Return a service's model without its shapes: `metadata`, and `operations` by the API's names.
 
     Reads only the first part of the model's file, up to the shapes, which are three quarters of
-    it: all services together take half a second. `load_service` is for everything else.
+    it: all services together take a second. `load_service` is for everything else.
 
     Args:
         name: botocore's name of the service.
-        words: In small letters. If one of them stands nowhere in that part, none are returned.
     """
     text = _beginning(_file(name))
-    if text is not None and words:
-        small = text.lower()
-        if not all(word.encode() in small for word in words):
-            return {}
-    if text is not None and (start := _OPERATIONS.search(text)):
+    if text is not None:
         try:
-            found, _ = json.JSONDecoder().raw_decode(text[start.end() :].decode())
-        except ValueError:  # the operations do not stand before the shapes in this file
-            return load_service(name).model["operations"]
-        return found
-    return load_service(name).model["operations"]
+            found: dict[str, Json] = json.loads(text.rstrip().rstrip(b",") + b"}")
+        except ValueError:
+            pass
+        else:
+            if "metadata" in found and "operations" in found:
+                return found
+    return load_service(name).model  # they do not stand before the shapes in this file
 
 
 @cache
@@ -160,6 +161,11 @@ def metadata_of(name: str) -> Mapping[str, Json]:
                 return load_service(name).model["metadata"]
             return found
     return load_service(name).model["metadata"]
+
+
+def operations_of(name: str) -> Mapping[str, Mapping[str, Json]]:
+    """Return a service's operations by the API's own names, as `outline_of` reads them."""
+    return outline_of(name)["operations"]
 
 
 def _version(name: str) -> str:

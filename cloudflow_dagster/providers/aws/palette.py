@@ -151,6 +151,16 @@ _SERVICES = {
 _CATEGORIES = {name: category for category, names in _SERVICES.items() for name in names.split()}
 
 
+_FLAGSHIPS = frozenset("ec2 s3 rds lambda iam dynamodb".split())  # noqa: SIM905 - as above
+
+
+def prominence_of(service: str) -> float:
+    """Return how likely a service is meant, from 0 to 1: some are used by everybody."""
+    if service in _FLAGSHIPS:
+        return 1.0
+    return 0.7 if service in ICONS else 0.0
+
+
 def category_of(service: str) -> str:
     """Return the palette's group for a service, by botocore's name of it."""
     return _CATEGORIES.get(service, OTHER)

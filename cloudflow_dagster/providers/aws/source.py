@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from functools import cache, partial
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from cloudflow_dagster.flow.model import Json
-from cloudflow_dagster.nodes.registry import Entry
+from cloudflow_dagster.nodes.editions import edition_of
+from cloudflow_dagster.nodes.search import Entry
 from cloudflow_dagster.nodes.spec import ERROR_PORT, Access, Carries, Kind, NodeType, Port
 from cloudflow_dagster.providers.aws import palette
 from cloudflow_dagster.providers.aws.access import access_of, destructive, destructive_of
@@ -23,21 +27,25 @@ from cloudflow_dagster.providers.aws.invoke import (
 )
 from cloudflow_dagster.providers.aws.models import (
     Service,
+    is_rest,
     load_service,
-    operations_of,
+    outline_of,
     service_named,
     services,
     snake_case,
 )
-from cloudflow_dagster.providers.aws.permissions import permissions_of_node
+from cloudflow_dagster.providers.aws.permissions import access_level, permissions_of_node
 from cloudflow_dagster.providers.aws.repeat import by_config, repeat_of
 from cloudflow_dagster.providers.aws.schemas import Schema, schema_of
-from cloudflow_dagster.providers.aws.text import label, plain, rough
+from cloudflow_dagster.providers.aws.synonyms import also_called, synonyms
+from cloudflow_dagster.providers.aws.text import label, plain
 from cloudflow_dagster.providers.aws.token_times import remembered
 from cloudflow_dagster.providers.aws.waits import waits_of
 
 PROVIDER = "aws"
 _DESCRIPTION_LIMIT = 700
+_SEARCHED = 500
+"""Characters of an operation's documentation that a search looks at."""
 _TAKEN = frozenset({"out", "error"})
 _ID_PARTS = 3
 _CLOSE_OPERATION = 0.8
@@ -73,19 +81,26 @@ class AwsNodes:
             for method in _methods(short):
                 yield f"{PROVIDER}.{short}.{method}"
 
-    def entries(self, words: Sequence[str]) -> Iterator[Entry]:
-        """Yield what a search looks at; takes half a second."""
+    def entries(self, _words: Sequence[str] = ()) -> Iterator[Entry]:
+        """Yield what a search looks at; takes two seconds."""
         for short, name in services().items():
-            prominent = name in palette.ICONS
-            elsewhere = f"{PROVIDER} {name} {short}"
-            wanted = [word for word in words if word not in elsewhere]
-            for operation, settings in _operations(name, wanted).items():
-                yield Entry(
-                    f"{PROVIDER}.{short}.{snake_case()(operation)}",
-                    label(operation),
-                    rough(settings.get("documentation")),
-                    prominent=prominent,
-                )
+            yield from _entries(short, name)
+
+    def edition(self) -> str:
+        """Return the version of botocore, the state of this package and of models of the user's."""
+        own = [Path(__file__).parent, *(Path(folder) for folder in _own_models())]
+        models = edition_of(*own, suffixes=(".py", ".txt", ".json", ".gz"))
+        return f"{version('botocore')} {version('policy_sentry')} {models}"
+
+    def synonyms(self) -> Mapping[str, Sequence[str]]:
+        """Return what people call the things of AWS."""
+        return synonyms()
+
+    def about(self, id: str) -> str:
+        """Return words for the service that an id names."""
+        _, _, rest = id.partition(".")
+        name = service_named(rest.partition(".")[0])
+        return _about(name, _outline(name)["metadata"]) if name else ""
 
     def suggest(self, id: str) -> str | None:
         """Return the id that was probably meant, if there is one."""
@@ -121,18 +136,51 @@ def _load(spelling: str) -> Service | None:
         return None
 
 
-def _operations(name: str, words: Sequence[str] = ()) -> Mapping[str, Mapping[str, Json]]:
+def _outline(name: str) -> Mapping[str, Json]:
     from botocore.exceptions import DataNotFoundError  # noqa: PLC0415 - 100 ms
 
     try:
-        return operations_of(name, words)
+        return outline_of(name)
     except (DataNotFoundError, ValueError):
-        return {}
+        return {"metadata": {}, "operations": {}}
+
+
+def _entries(short: str, name: str) -> Iterator[Entry]:
+    """Yield what a search looks at in a service."""
+    outline = _outline(name)
+    rest = is_rest(outline)
+    about = _about(name, outline["metadata"])
+    for operation, settings in outline["operations"].items():
+        text = plain(settings.get("documentation"), _SEARCHED)
+        yield Entry(
+            f"{PROVIDER}.{short}.{snake_case()(operation)}",
+            label(operation),
+            text,
+            prominent=palette.prominence_of(name),
+            provider=PROVIDER,
+            category=palette.category_of(name),
+            access=access_of(
+                name, operation, settings, rest=rest, level=access_level(name, operation)
+            ),
+            about=about,
+        )
+
+
+def _about(name: str, metadata: Mapping[str, str]) -> str:
+    """Return a service's names, and what else it is called."""
+    names = (metadata.get(field, "") for field in ("serviceFullName", "serviceId"))
+    return " ".join([name, *names, *also_called(name)])
+
+
+def _own_models() -> Iterator[str]:
+    """Yield the folders in which botocore looks for models of the user's."""
+    yield from filter(None, os.environ.get("AWS_DATA_PATH", "").split(os.pathsep))
+    yield str(Path("~/.aws/models").expanduser())
 
 
 def _methods(short: str) -> list[str]:
     """Return the operations of a service, as in ids."""
-    return [snake_case()(operation) for operation in _operations(services()[short])]
+    return [snake_case()(operation) for operation in _outline(services()[short])["operations"]]
 
 
 def _close_to(short: str, wanted: str) -> list[tuple[str, str]]:
@@ -180,7 +228,8 @@ def _node_type(service: Service, method: str) -> NodeType:
     output = schema_of(service, name, "output")
     streams = _has_events(service, name)
     look = palette.look_of(service.name)
-    access = access_of(service.name, name, settings, rest=service.rest)
+    level = access_level(service.name, name)
+    access = access_of(service.name, name, settings, rest=service.rest, level=level)
     return NodeType(
         id=id,
         kind=Kind.ACTION,

@@ -43,11 +43,6 @@ def plain(html: str | None, limit: int = 300) -> str:
     return text[:limit].rsplit(" ", 1)[0].rstrip(",;:") + " …"
 
 
-def rough(html: str | None, limit: int = 400) -> str:
-    """Return the beginning of HTML documentation for a search to look at: quickly, not prettily."""
-    return _TAG.sub("", html[:limit]) if html else ""
-
-
 def _marked(html: str) -> str:
     return _BREAK.sub(" ", _CODE.sub("`", html))
 

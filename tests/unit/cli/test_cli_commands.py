@@ -213,8 +213,10 @@ def test_nodes_search_says_whether_there_are_more() -> None:
 
 
 def test_nodes_list_of_one_provider() -> None:
-    ids = run("nodes", "list", "--provider", "logic").stdout.split()
-    assert ids == sorted(["logic.if", "logic.loop", "logic.switch", "logic.wait"])
+    rows = run("nodes", "list", "--provider", "logic").stdout.splitlines()
+    assert [row.split()[0] for row in rows] == sorted(
+        ["logic.if", "logic.loop", "logic.switch", "logic.wait"]
+    )
 
 
 def test_credentials_list_shows_how_and_no_value(

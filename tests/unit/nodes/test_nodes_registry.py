@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cloudflow_dagster.diagnostics.model import Diagnostic, Severity
 from cloudflow_dagster.nodes.registry import NodeSource, Registry, broken
@@ -125,7 +125,31 @@ def test_a_search_can_keep_to_one_family() -> None:
     assert [each.id for each in registry.search("two", family="big")] == ["big.two"]
 
 
-def test_a_search_makes_only_the_node_types_that_it_returns() -> None:
+def test_a_search_of_a_large_source_makes_no_node_type() -> None:
     large = Many("large", node_type("big.one"), node_type("big.two"))
     assert [each.id for each in Registry(large).search("two")] == ["big.two"]
-    assert large.asked == ["big.two"]
+    assert large.asked == []
+
+
+def test_a_source_that_changes_is_looked_at_anew() -> None:
+    assert Registry(Few("few", node_type("logic.two", "Old"))).search("old two")[0].label == "Old"
+    assert Registry(Few("few", node_type("logic.two", "New"))).search("two")[0].label == "New"
+
+
+class Speaking(Few):
+    def edition(self) -> str:
+        return "7"
+
+    def synonyms(self) -> Mapping[str, Sequence[str]]:
+        return {"hello": ["greet"]}
+
+    def about(self, id: str) -> str:
+        return "courtesy"
+
+
+def test_a_source_says_what_people_call_its_things_and_is_not_asked_twice() -> None:
+    one = node_type("acme.greet")
+    assert [each.id for each in Registry(Speaking("s", one)).search("hello")] == ["acme.greet"]
+    again = Speaking("s", one)
+    assert [each.id for each in Registry(again).search("courtesy")] == ["acme.greet"]
+    assert again.asked == []
