@@ -14,6 +14,7 @@ import os
 import sqlite3
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from math import log
@@ -29,9 +30,9 @@ Synonyms = Mapping[str, Sequence[str]]
 """Words that people say, and the words of names that may be meant."""
 
 _CANDIDATES = 200
+"""Entries that full-text search gives to be ranked."""
 _RARITY = 0.1
 """How much more a word says that few entries have."""
-"""Entries that full-text search gives to be ranked."""
 _COMMON = 5
 """A word that more than one entry in so many has is common."""
 _FEW = 100
@@ -98,7 +99,7 @@ class Index:
             self._file = _file(editions)
         except RuntimeError as error:
             self.problem = _not_kept(str(error))
-        self._database = (self._file and _open(self._file)) or self._made()
+        self._use((self._file and _open(self._file)) or self._made())
 
     def search(self, text: str, limit: int, family: str | None = None) -> list[Entry]:
         """Return the entries that fit a question best, the best first.
@@ -120,9 +121,13 @@ class Index:
         try:
             return question()
         except (sqlite3.Error, ValueError):
-            self._database.close()
-            self._database = self._made()
+            self._close()
+            self._use(self._made())
             return question()
+
+    def _use(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._close = weakref.finalize(self, database.close)
 
     def _made(self) -> sqlite3.Connection:
         """Make the index and keep it, if that can be done."""
@@ -137,7 +142,7 @@ class Index:
                 if kept := _open(self._file):
                     return kept
                 self.problem = _not_kept(f"{self._file} cannot be read back")
-        database = sqlite3.connect(":memory:")
+        database = sqlite3.connect(":memory:", check_same_thread=False)
         _write(database, entries, synonyms)
         return database
 
@@ -196,7 +201,9 @@ def _open(file: Path) -> sqlite3.Connection | None:
         if not file.is_file():
             return None
         # Nobody changes the file any more, so there is nothing to lock: `immutable`.
-        database = sqlite3.connect(f"{file.as_uri()}?immutable=1", uri=True)
+        database = sqlite3.connect(
+            f"{file.as_uri()}?immutable=1", uri=True, check_same_thread=False
+        )
     except (OSError, sqlite3.Error):
         return None
     try:
