@@ -67,7 +67,7 @@ run_launcher:
   module: cloudflow_dagster.engine.launcher
   class: WarmRunLauncher
 run_coordinator:
-  module: dagster
+  module: dagster._core.run_coordinator
   class: DefaultRunCoordinator
 telemetry:
   enabled: false
