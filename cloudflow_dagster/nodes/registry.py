@@ -49,12 +49,8 @@ class LargeNodeSource(NodeSource, Protocol):
         """Return the id here that was probably meant by one that does not exist."""
         ...
 
-    def entries(self, words: Sequence[str]) -> Iterable[Entry]:
-        """Return what a search looks at.
-
-        Args:
-            words: In small letters. What does not hold them all may be left out.
-        """
+    def entries(self) -> Iterable[Entry]:
+        """Return what a search looks at."""
         ...
 
 
@@ -263,7 +259,7 @@ def broken(name: str, error: BaseException) -> Diagnostic:
 
 def _entries_of(source: NodeSource) -> Iterator[Entry]:
     if isinstance(source, LargeNodeSource):
-        yield from source.entries(())
+        yield from source.entries()
         return
     for id in source.ids():
         if node_type := source.get(id):

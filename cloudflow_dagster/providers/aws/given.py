@@ -73,6 +73,14 @@ def tag_list(tags: Mapping[str, str]) -> list[Json]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
+def message_attributes(texts: Mapping[str, str] | None) -> dict[str, Json] | None:
+    """Return texts that go with a message as SNS and SQS take them."""
+    made: dict[str, Json] = {
+        name: {"DataType": "String", "StringValue": text} for name, text in (texts or {}).items()
+    }
+    return made or None
+
+
 def tags_of(listed: Sequence[Mapping[str, str]] | None) -> dict[str, str]:
     """Return tags as most services give them as an object."""
     return {each["Key"]: each["Value"] for each in listed or ()}

@@ -81,7 +81,7 @@ class AwsNodes:
             for method in _methods(short):
                 yield f"{PROVIDER}.{short}.{method}"
 
-    def entries(self, _words: Sequence[str] = ()) -> Iterator[Entry]:
+    def entries(self) -> Iterator[Entry]:
         """Yield what a search looks at; takes two seconds."""
         for short, name in services().items():
             yield from _entries(short, name)

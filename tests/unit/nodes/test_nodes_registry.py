@@ -37,7 +37,7 @@ class Many(Few):
     def suggest(self, id: str) -> str | None:
         return "big.one" if id.startswith("big.") else None
 
-    def entries(self, words: Sequence[str]) -> Iterable[Entry]:
+    def entries(self) -> Iterable[Entry]:
         return [Entry(id, "From entries", "") for id in self._types]
 
 

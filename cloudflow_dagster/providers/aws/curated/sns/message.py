@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
-from cloudflow_dagster.providers.aws.given import ONE, Body, Tags, as_text, one
+from cloudflow_dagster.providers.aws.given import ONE, Body, Tags, as_text, message_attributes, one
 from cloudflow_dagster.providers.aws.operations import Operations
 
 Topic = Annotated[str, one("arn", "TopicArn"), ONE, Field(pattern=r"^arn:")]
@@ -67,10 +67,6 @@ def publish(
         Subject=subject,
         MessageGroupId=(group or "default") if fifo else group,
         MessageDeduplicationId=aws.call.token if fifo else None,
-        MessageAttributes={
-            name: {"DataType": "String", "StringValue": text}
-            for name, text in (attributes or {}).items()
-        }
-        or None,
+        MessageAttributes=message_attributes(attributes),
     )
     return {"id": answer["MessageId"], "topic": topic}

@@ -13,7 +13,17 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
-from cloudflow_dagster.providers.aws.given import MANY, ONE, Body, Tags, Text, as_text, many, one
+from cloudflow_dagster.providers.aws.given import (
+    MANY,
+    ONE,
+    Body,
+    Tags,
+    Text,
+    as_text,
+    many,
+    message_attributes,
+    one,
+)
 from cloudflow_dagster.providers.aws.operations import Operations
 
 Queue = Annotated[str, one("url", "QueueUrl", "name"), ONE, Field(min_length=1)]
@@ -96,11 +106,7 @@ def send(
         DelaySeconds=delay,
         MessageGroupId=(group or "default") if fifo else group,
         MessageDeduplicationId=aws.call.token if fifo else None,
-        MessageAttributes={
-            name: {"DataType": "String", "StringValue": text}
-            for name, text in (attributes or {}).items()
-        }
-        or None,
+        MessageAttributes=message_attributes(attributes),
     )
     return {"id": answer["MessageId"], "queue": url}
 
