@@ -40,6 +40,7 @@ ID_PATTERN = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)+")
 SLATE, GREEN, AMBER, BLUE = "#64748b", "#16a34a", "#d97706", "#2563eb"
 
 F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=type)
 CheckConfig = Callable[[Mapping[str, Json]], list[tuple[tuple[str | int, ...], str]]]
 PortsOf = Callable[[Mapping[str, Json]], tuple[Port, ...]]
 RepeatOf = Callable[[Mapping[str, Json]], Repeat]
@@ -98,6 +99,18 @@ class Declaration:
         if adapter is None:
             return None
         return plain_schema(adapter.json_schema(mode="serialization"), closed=True) or None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made(Declaration):
+    """A declaration of what makes its node type by itself."""
+
+    make: Callable[[], NodeType]
+
+    @cached_property
+    def node_type(self) -> NodeType:
+        """The node type, made on first use."""
+        return self.make()
 
 
 def _declare(
@@ -249,6 +262,21 @@ def condition(
     return _declare(Kind.CONDITION, id, about)
 
 
+def resource(id: str, make: Callable[[], NodeType]) -> Callable[[C], C]:
+    """Declare a class that stands for a type of cloud resources (`nodes/resource_fields.py`).
+
+    Args:
+        id: Lower case words joined by dots; the module that declares it lies at the same path.
+        make: Makes the node type, when somebody asks for it.
+    """
+
+    def attach(cls: C) -> C:
+        setattr(cls, NODE_TYPE, _Made(cls, id, Kind.RESOURCE, make=make))
+        return cls
+
+    return attach
+
+
 def trigger(
     id: str,
     *,
@@ -349,5 +377,6 @@ __all__ = [
     "action",
     "condition",
     "declaration_of",
+    "resource",
     "trigger",
 ]

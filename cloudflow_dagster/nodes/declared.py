@@ -21,7 +21,7 @@ from cloudflow_dagster.nodes.declare import ID_PATTERN, Declaration, declaration
 from cloudflow_dagster.nodes.editions import edition_of
 from cloudflow_dagster.nodes.spec import NodeType
 
-_DECORATORS = ("action(", "condition(", "trigger(")
+_DECORATORS = ("action(", "condition(", "trigger(", "resource(")
 
 
 class DeclaredNodes:

@@ -62,6 +62,9 @@ Gets the resource as it was found, all properties that are wanted, and what of t
 Delete: TypeAlias = Callable[[Call, str], None]
 """Deletes the resource with an identifier and waits until it is gone. If it is not there, well."""
 
+Complete: TypeAlias = Callable[[Properties], Properties]
+"""Returns properties that are wanted with their defaults, as they are given back."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceModel:
@@ -85,6 +88,8 @@ class ResourceModel:
         delete: Deletes one.
         read: Looks at one; None if the provider cannot.
         update: Changes one; None if each change needs another one.
+        complete: Fills in what is wanted without being written.
+        loss: What is lost when one is deleted, as a sentence; None if it can be made again.
     """
 
     name: str
@@ -99,6 +104,8 @@ class ResourceModel:
     delete: Delete
     read: Read | None = None
     update: Update | None = None
+    complete: Complete = dict
+    loss: str | None = None
 
     def changes(self, existing: Existing, wanted: Properties) -> list[Change]:
         """Return what of the properties that are wanted is otherwise in a resource."""
@@ -138,7 +145,7 @@ def ensure(model: ResourceModel, call: Call, config: Mapping[str, Json]) -> dict
             there is no resource with the `identifier`; or whatever the provider says.
         Canceled: The run was told to stop.
     """
-    wanted = {name: value for name, value in config.items() if name != IDENTIFIER}
+    wanted = model.complete({name: v for name, v in config.items() if name != IDENTIFIER})
     given = cast("str | None", config.get(IDENTIFIER))
     known = given or model.identify(wanted)
     existing = model.read(call, known) if known and model.read else None

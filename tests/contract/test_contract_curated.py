@@ -18,9 +18,11 @@ from cloudflow_dagster.providers.aws.permissions.actions import actions_of
 from cloudflow_dagster.providers.aws.tokens import OWN_TOKENS, tokens_of
 from tests.fixtures.curated_flows import EXAMPLES, load, types_in
 
-PAGE = Path(__file__).parents[2] / "docs" / "aws-node-types.md"
+DOCS = Path(__file__).parents[2] / "docs"
 SOURCE = DeclaredNodes("cloudflow_dagster.providers.aws.curated", prefix="aws")
 TYPES = {id: found for id in sorted(SOURCE.ids()) if (found := SOURCE.get(id))}
+ACTIONS = {id: found for id, found in TYPES.items() if found.kind is Kind.ACTION}
+RESOURCES = {id: found for id, found in TYPES.items() if found.kind is Kind.RESOURCE}
 SHOWN = {id for name in EXAMPLES for id in types_in(load(name)["flow"])}
 every = pytest.mark.parametrize("curated", TYPES.values(), ids=TYPES)
 
@@ -28,7 +30,10 @@ every = pytest.mark.parametrize("curated", TYPES.values(), ids=TYPES)
 def row(curated: NodeType) -> str:
     """Return the line of the documentation's table."""
     first = curated.description.split("\n\n")[0].replace("\n", " ")
-    return f"| `{curated.id}` | {first} | {curated.repeat} |"
+    if curated.resource is None:
+        return f"| `{curated.id}` | {first} | {curated.repeat} |"
+    fixed = ", ".join(f"`{path[0]}`" for path in curated.resource.create_only)
+    return f"| `{curated.id}` | {first} | {fixed} |"
 
 
 def test_every_id_that_is_listed_is_found_by_it() -> None:
@@ -37,18 +42,24 @@ def test_every_id_that_is_listed_is_found_by_it() -> None:
     assert all(catalogue().get(id) is curated for id, curated in TYPES.items())
 
 
-def test_the_documentation_lists_them_all_and_no_others() -> None:
-    table = [line for line in PAGE.read_text().splitlines() if line.startswith("| `aws.")]
-    wanted = [row(curated) for curated in TYPES.values()]
+@pytest.mark.parametrize(
+    ("page", "types"), [("aws-node-types.md", ACTIONS), ("resource-types.md", RESOURCES)]
+)
+def test_the_documentation_lists_them_all_and_no_others(
+    page: str, types: dict[str, NodeType]
+) -> None:
+    text = (DOCS / page).read_text()
+    table = [line for line in text.splitlines() if line.startswith("| `aws.")]
+    wanted = [row(curated) for curated in types.values()]
     assert table == wanted, "The table should be:\n" + "\n".join(wanted)
 
 
 @every
 def test_its_id_is_no_operations(curated: NodeType) -> None:
-    assert re.fullmatch(r"aws\.[a-z0-9_]+\.[a-z0-9_]+\.[a-z0-9_]+", curated.id)
+    words = 2 if curated.kind is Kind.RESOURCE else 3
+    assert re.fullmatch(rf"aws(\.[a-z0-9_]+){{{words}}}", curated.id)
     assert curated.id.split(".")[1] in services()
     assert AwsNodes().get(curated.id) is None
-    assert curated.kind is Kind.ACTION
     assert curated.provider == "aws"
 
 
@@ -92,6 +103,19 @@ def test_what_it_gives_is_described(curated: NodeType) -> None:
     assert ports == list(curated.output_schema["properties"])
     for name, field in curated.output_schema["properties"].items():
         assert field.get("description"), name
+
+
+@pytest.mark.parametrize("curated", RESOURCES.values(), ids=RESOURCES)
+def test_a_resource_can_be_planned_with(curated: NodeType) -> None:
+    model = curated.resource
+    assert model is not None
+    fields = curated.config_schema["properties"].keys()
+    marked = {path[0] for path in (*model.create_only, *model.write_only)}
+    assert marked <= fields
+    assert not {path[0] for path in model.read_only} & fields
+    assert model.create_only, "Nothing tells it from others."
+    assert model.loss is None or model.loss.endswith(".")
+    assert curated.repeat is Repeat.SAFE
 
 
 @every

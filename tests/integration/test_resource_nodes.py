@@ -53,7 +53,7 @@ def write(folder: Path, *nodes: dict[str, Any]) -> None:
 
 
 def log_group(**config: Any) -> dict[str, Any]:
-    return {"id": "logs", "type": "aws.logs.log_group", "config": config}
+    return {"id": "logs", "type": "aws.logs.log_group_resource", "config": config}
 
 
 def test_a_flow_makes_its_resource(cloud: CloudControlServer, folder: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_run_that_is_killed_while_aws_works_makes_nothing_twice(
     cloud.clear()
     cloud.held = True
     command = CommandLine(folder)
-    queue = {"id": "queue", "type": "aws.sqs.queue", "config": {"QueueName": "orders"}}
+    queue = {"id": "queue", "type": "aws.sqs.queue_resource", "config": {"QueueName": "orders"}}
     write(folder, queue, result("{{ nodes.queue.identifier }}"))
     process = command.start("run", "keep", "--format", "json")
     deadline = time.monotonic() + 100

@@ -39,7 +39,7 @@ from cloudflow_dagster.providers.aws.text import label
 
 PROVIDER = "aws"
 BESIDE_AN_OPERATION = "_resource"
-"""Ends the id of a type whose own id is that of an operation. There is none today."""
+"""Ends the id of a type whose own id is that of an operation, or of a type with few fields."""
 _DESCRIPTION_LIMIT = 700
 _ID_PARTS = 3
 _TAKEN = frozenset({"out", "error"})
@@ -59,8 +59,8 @@ _CONTROL = (
 class AwsResources:
     """A source of node types: `aws.<service>.<resource>`, from CloudFormation's schemas.
 
-    It stands after the operations: an id that is theirs stays theirs, and the resource type has the
-    id with `_resource` after it, which is always understood.
+    It stands after the operations and the curated types: an id that is theirs stays theirs, and the
+    resource type has the id with `_resource` after it, which is always understood.
     """
 
     name = "AWS resources"

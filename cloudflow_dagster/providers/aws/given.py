@@ -14,6 +14,7 @@ from typing import Annotated, Any, TypeAlias, cast
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.nodes.difference import UNORDERED
 
 _CLOCKS = timedelta(minutes=5)
 _ONE: dict[str, Json] = {"type": ["string", "object"]}
@@ -31,6 +32,16 @@ def _id_in(value: Any, names: Sequence[str]) -> Any:
             raise ValueError(f"the object has no `{names[0]}`")  # noqa: TRY004 - pydantic's way
         return found
     return value
+
+
+def document(value: Any) -> Any:
+    """Return the JSON that a text spells; anything else as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError("it is no JSON") from None
 
 
 def one(*names: str) -> BeforeValidator:
@@ -64,6 +75,14 @@ Tags: TypeAlias = Annotated[
     dict[str, str],
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
 ]
+Document: TypeAlias = Annotated[
+    dict[str, Any],
+    BeforeValidator(document),
+    WithJsonSchema({"type": ["object", "string"]}),
+]
+"""A JSON document, also spelled out as a text: a policy."""
+UNORDERED_LIST: dict[str, Any] = {UNORDERED: True}
+"""Belongs to the schema of a list in which the order means nothing."""
 Body: TypeAlias = Annotated[Any, WithJsonSchema({})]
 """Any JSON; text and `{base64}` and `{file}` stand for themselves."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -57,6 +57,23 @@ class Operations:
             Canceled: The run was told to stop.
         """
         return self._send(operation, arguments, pages=False)
+
+    def find(
+        self, operation: str, /, *, absent: Sequence[str], **arguments: Json
+    ) -> dict[str, Json] | None:
+        """Carry out an operation that looks at something; None if it is not there.
+
+        Args:
+            operation: What is asked.
+            absent: Error codes that say that it is not there.
+            arguments: Of the operation.
+        """
+        try:
+            return self.ask(operation, **arguments)
+        except NodeError as error:
+            if error.code not in absent:
+                raise
+            return None
 
     def pages(self, operation: str, /, **arguments: Json) -> dict[str, Json]:
         """Carry out an operation for all pages and return them joined.
@@ -130,9 +147,14 @@ class Operations:
         method = snake_case()(name)
         return str(client.generate_presigned_url(method, Params=arguments, ExpiresIn=seconds))
 
+    @property
+    def region(self) -> str | None:
+        """Where the node works."""
+        return self.call.region or self.call.login("aws").region
+
     def log(self, seconds: float) -> None:
         """Write which operations were called, and never with what."""
-        region = self.call.region or self.call.login("aws").region or "no region"
+        region = self.region or "no region"
         counted = dict.fromkeys(self._made, 0)
         for name in self._made:
             counted[name] += 1

@@ -16,12 +16,12 @@ def said(*words: str) -> str:
 
 
 def test_show_says_what_would_replace_a_resource_and_what_aws_sets() -> None:
-    text = said("show", "aws.sqs.queue")
-    assert "aws.sqs.queue - Queue (resource, integration, changes)" in text
+    text = said("show", "aws.sqs.queue_resource")
+    assert "aws.sqs.queue_resource - Queue (resource, integration, changes)" in text
     assert "  told apart by: QueueUrl\n" in text
     assert "  another value replaces it: FifoQueue, QueueName\n" in text
     assert "  set by the provider: QueueUrl, Arn\n" in text
-    facts = json.loads(said("show", "aws.sqs.queue", "--format", "json"))["resource"]
+    facts = json.loads(said("show", "aws.sqs.queue_resource", "--format", "json"))["resource"]
     assert facts["name"] == "AWS::SQS::Queue"
     assert facts["can"] == ["create", "read", "update", "delete"]
     assert facts["create_only"] == ["FifoQueue", "QueueName"]

@@ -1,0 +1,109 @@
+"""Declares the properties of a resource type by a class with a few fields.
+
+    class Queue(ResourceFields):
+        '''A queue.'''
+
+        name: Annotated[str, FIXED, Field(description="What it is called.")]
+        delay: Annotated[int | None, Field(description="Seconds until a message is seen.")] = None
+        url: Annotated[str | None, GIVEN, Field(description="Its address.")] = None
+
+A field whose default is None is left as it is where the config does not mention it. Any other
+default counts as written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import Enum
+from typing import Any, ClassVar, cast
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.nodes.difference import Path
+from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.nodes.json_schema import plain_schema
+from cloudflow_dagster.nodes.resource import IDENTIFIER
+from cloudflow_dagster.nodes.signature import problems
+
+
+class Mark(Enum):
+    """What is special about a field."""
+
+    FIXED = "fixed"
+    """It can only be given when the resource is created."""
+    GIVEN = "given"
+    """The provider sets it; the config cannot."""
+    HIDDEN = "hidden"
+    """It is never given back, so that no difference can be seen."""
+
+
+FIXED, GIVEN, HIDDEN = Mark.FIXED, Mark.GIVEN, Mark.HIDDEN
+
+
+class ResourceFields(BaseModel):
+    """The properties of a type of resources, as its author writes them and as they are given back.
+
+    Attributes:
+        one: What a resource is called in messages.
+        has_identifier: Whether `identifier` in a config names one that is there already.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    one: ClassVar[str]
+    has_identifier: ClassVar[bool] = False
+
+    @classmethod
+    def paths(cls, mark: Mark) -> tuple[Path, ...]:
+        """Return the paths of the fields that have a mark."""
+        return tuple((name,) for name, field in cls.model_fields.items() if mark in field.metadata)
+
+    @classmethod
+    def read_config(cls, config: Mapping[str, Json]) -> dict[str, Json]:
+        """Return a config in the form in which properties are given back, defaults included.
+
+        Raises:
+            NodeError: `InvalidConfig`, with every field that does not fit.
+        """
+        given = {name: value for name, value in config.items() if name != IDENTIFIER}
+        try:
+            made = cls.model_validate(given)
+        except ValidationError as error:
+            # Not chained: a traceback of pydantic's error could show the values.
+            raise NodeError("InvalidConfig", problems(error), transient=False) from None
+        return made.model_dump(mode="json", exclude_none=True)
+
+    @classmethod
+    def config_schema(cls) -> dict[str, Json]:
+        """Return the JSON Schema of what an author gives."""
+        schema = cls._schema("validation")
+        properties = cast("dict[str, Json]", schema["properties"])
+        for (name,) in cls.paths(GIVEN):
+            del properties[name]
+        if cls.has_identifier:
+            properties[IDENTIFIER] = {
+                "type": "string",
+                "minLength": 1,
+                "description": f"Which {cls.one} is meant, of those that are there already.",
+            }
+        return schema
+
+    @classmethod
+    def output_schema(cls) -> dict[str, Json]:
+        """Return the JSON Schema of what is given back."""
+        schema = cls._schema("serialization")
+        properties = cast("dict[str, Json]", schema["properties"])
+        for (name,) in cls.paths(HIDDEN):
+            del properties[name]
+        properties[IDENTIFIER] = {
+            "type": "string",
+            "description": "What tells it from all others of its type.",
+        }
+        schema.pop("required", None)
+        return schema
+
+    @classmethod
+    def _schema(cls, mode: Any) -> dict[str, Json]:
+        schema = plain_schema(cls.model_json_schema(mode=mode), closed=True)
+        schema.pop("description", None)
+        return schema

@@ -1,0 +1,127 @@
+"""Every curated resource type is made, changed and deleted on the simulated cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.nodes.resource import IDENTIFIER, Existing
+from cloudflow_dagster.nodes.spec import NodeType
+from cloudflow_dagster.providers.aws.permissions.actions import actions_of
+from cloudflow_dagster.simulator import start_simulated_aws
+from tests.fixtures.calls import WorkingCall
+from tests.fixtures.curated_flows import Cloud, KilledError
+from tests.fixtures.curated_resources import RESOURCES, TRIPS, Trip
+
+pytestmark = pytest.mark.integration
+
+
+class AwsCall(WorkingCall):
+    """A call with the test's login."""
+
+    aws: Any
+
+    def login(self, provider: str) -> Any:
+        assert provider == "aws"
+        return self.aws
+
+
+class Life:
+    """Works on one resource, and knows which operations that takes."""
+
+    def __init__(self, id: str, cloud: Cloud, folder: Path) -> None:
+        self.id, self.cloud, self.folder = id, cloud, folder
+        self.type: NodeType = RESOURCES[id]
+        assert self.type.resource is not None
+        self.model = self.type.resource
+        self.all: set[str] = set()
+
+    def call(self) -> AwsCall:
+        made = AwsCall(files=self.folder)
+        made.aws = self.cloud.login(None, "aws", None)
+        return made
+
+    def work(self, config: Mapping[str, Any], call: AwsCall | None = None) -> dict[str, Any]:
+        """Do what a node does; note its operations."""
+        assert self.type.handler is not None
+        self.cloud.made.clear()
+        self.cloud.at_work(self.id)
+        try:
+            output: Any = self.type.handler(call or self.call(), dict(config))
+        finally:
+            self.all |= self.now
+        return output
+
+    @property
+    def now(self) -> set[str]:
+        """The operations of the work that was done last."""
+        return self.cloud.made[self.id]
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    with start_simulated_aws(seeded=False) as running:
+        yield Cloud(running.endpoint)
+
+
+def test_all_curated_resource_types_are_here() -> None:
+    assert set(TRIPS) == set(RESOURCES)
+
+
+@pytest.mark.parametrize("id", TRIPS)
+def test_one_is_made_once_changed_and_deleted(id: str, cloud: Cloud, tmp_path: Path) -> None:
+    trip, life = TRIPS[id], Life(id, cloud, tmp_path)
+    call = life.call()
+    cloud.last = life.type.calls[0]
+    with pytest.raises(KilledError):
+        life.work(trip.config, call)
+    call.repeated = True
+    made = life.work(trip.config, call)
+    assert life.type.calls[0] not in life.now, "It was made twice."
+    assert_is(life, made, trip.config)
+    assert life.work(trip.config) == made
+    reading = set(life.now)
+    now = dict(trip.config)
+    if trip.changed is not None:
+        now |= trip.changed
+        changed = life.work(now)
+        assert_is(life, changed, now)
+        assert changed[IDENTIFIER] == made[IDENTIFIER]
+        life.work(now)
+        assert life.now == reading, "What is as it should be was changed."
+    assert_refused(life, {**now, **trip.fixed}, trip)
+    assert_permitted(life, now, trip)
+    life.model.delete(life.call(), made[IDENTIFIER])
+    assert life.model.read is not None
+    assert life.model.read(life.call(), made[IDENTIFIER]) is None
+    life.model.delete(life.call(), made[IDENTIFIER])
+
+
+def assert_is(life: Life, output: dict[str, Any], config: Mapping[str, Any]) -> None:
+    hidden = {path[0] for path in life.model.write_only}
+    wanted = life.model.complete(config)
+    assert {name for name, value in wanted.items() if value} <= {*output, *hidden}
+    assert life.model.changes(Existing(output[IDENTIFIER], output), wanted) == []
+
+
+def assert_refused(life: Life, config: Mapping[str, Any], trip: Trip) -> None:
+    """What cannot be changed is named, and nothing is done."""
+    if not trip.fixed:
+        return
+    with pytest.raises(NodeError) as caught:
+        life.work(config)
+    assert caught.value.code == "ReplacementNeeded"
+    assert all(f"`{name}`" in caught.value.message for name in trip.fixed)
+
+
+def assert_permitted(life: Life, config: Mapping[str, Any], trip: Trip) -> None:
+    """What was called is allowed, and nothing else but what is known."""
+    needed = {action for name in life.all for action in actions_of(*name.split(".", 1))}
+    allowed = {p.action for p in life.type.permissions_for(config) if not p.dependent}
+    unused = {action for name in trip.unused for action in actions_of(*name.split(".", 1))}
+    assert needed - allowed == set()
+    assert allowed - needed == unused - needed
