@@ -45,12 +45,12 @@ class ResourceFields(BaseModel):
     """The properties of a type of resources, as its author writes them and as they are given back.
 
     Attributes:
-        one: What a resource is called in messages.
+        noun: What a resource is called in messages.
         has_identifier: Whether `identifier` in a config names one that is there already.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    one: ClassVar[str]
+    noun: ClassVar[str]
     has_identifier: ClassVar[bool] = False
 
     @classmethod
@@ -84,7 +84,7 @@ class ResourceFields(BaseModel):
             properties[IDENTIFIER] = {
                 "type": "string",
                 "minLength": 1,
-                "description": f"Which {cls.one} is meant, of those that are there already.",
+                "description": f"Which {cls.noun} is meant, of those that are there already.",
             }
         return schema
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from cloudflow_dagster.providers.aws.permissions.actions import actions_of
 from cloudflow_dagster.simulator import start_simulated_aws
 from tests.fixtures.calls import WorkingCall
 from tests.fixtures.curated_flows import Cloud, KilledError
-from tests.fixtures.curated_resources import RESOURCES, TRIPS, Trip
+from tests.fixtures.curated_resources import POLICY, RESOURCES, TRIPS, Trip
 
 pytestmark = pytest.mark.integration
 
@@ -65,7 +66,13 @@ class Life:
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
     with start_simulated_aws(seeded=False) as running:
-        yield Cloud(running.endpoint)
+        made = Cloud(running.endpoint)
+        made.at_work("the test")
+        login = made.login(None, "aws", None)
+        login.client("sqs").create_queue(QueueName="dead")
+        for name in ("old", "new"):
+            login.client("iam").create_policy(PolicyName=name, PolicyDocument=json.dumps(POLICY))
+        yield made
 
 
 def test_all_curated_resource_types_are_here() -> None:

@@ -11,7 +11,7 @@
     class Topic(AwsResource):
         '''A topic of SNS.'''
 
-        one = "topic"
+        noun = "topic"
         name: Annotated[str, FIXED, Field(description="What it is called.")]
         display_name: Annotated[str | None, Field(description="What people see.")] = None
 
@@ -70,8 +70,8 @@ _HOW = (
 
 Found: TypeAlias = tuple[str, dict[str, Json]] | None
 """The identifier of a resource and its properties; None if it is not there."""
-Changed: TypeAlias = frozenset[str]
-"""Names of the fields that are not as they are wanted."""
+Changed: TypeAlias = Mapping[str, Any]
+"""The fields that are not as they are wanted, and what they are; None if they are not there."""
 R = TypeVar("R", bound="type[AwsResource]")
 
 
@@ -113,7 +113,8 @@ def aws_resource(
     read: Sequence[str],
     delete: Sequence[str],
     update: Mapping[str, Sequence[str]] | None = None,
-    create_with: Mapping[str, Sequence[str]] | None = None,
+    create_unless: Mapping[str, str] | None = None,
+    create_if_repeated: Sequence[str] = (),
     destructive_of: DestructiveOf | None = None,
     loss: str | None = None,
     icon: str | None = None,
@@ -130,7 +131,8 @@ def aws_resource(
         delete: Those that delete one.
         update: Those that change one, each with the fields that it is needed for; `ANY_CHANGE` if
             it is needed for all of them. None if one cannot be changed.
-        create_with: Those that make one only if it has certain fields.
+        create_unless: Those that make one only where the config lacks a field.
+        create_if_repeated: Those that find or bring back what an earlier attempt has left.
         destructive_of: What is harmful about one by its nature, from a node's config.
         loss: What is lost when one is deleted, as a sentence, if it cannot be made again.
         icon: Name of a Lucide icon, if it is not the service's.
@@ -138,7 +140,12 @@ def aws_resource(
         transient: Error codes that are worth another attempt, beside those of all of AWS.
     """
     calls = Calls(
-        tuple(create), tuple(read), dict(update or {}), tuple(delete), dict(create_with or {})
+        tuple(create),
+        tuple(read),
+        dict(update or {}),
+        tuple(delete),
+        dict(create_unless or {}),
+        tuple(create_if_repeated),
     )
     shown = _Shown(label, icon, category, destructive_of, loss, (*TRANSIENT, *transient))
 
@@ -156,12 +163,14 @@ class Calls:
     read: tuple[str, ...]
     update: Mapping[str, Sequence[str]]
     delete: tuple[str, ...]
-    create_with: Mapping[str, Sequence[str]]
+    create_unless: Mapping[str, str]
+    create_if_repeated: tuple[str, ...]
 
     @property
     def of_a_node(self) -> tuple[str, ...]:
         """What a node may call: deleting is none's work."""
-        made = (*self.create, *self.create_with, *self.read, *self.update)
+        made = (*self.create, *self.create_unless, *self.create_if_repeated)
+        made = (*made, *self.read, *self.update)
         return tuple(dict.fromkeys(made))
 
     @property
@@ -176,9 +185,12 @@ class Calls:
         if config is None:
             return permissions_of_calls(self.of_a_node)
         has = written | config.keys()
-        depending = (*self.create_with.items(), *self.update.items())
-        needed = [call for call, fields in depending if not fields or not has.isdisjoint(fields)]
-        return permissions_of_calls((*self.create, *self.read, *needed), config)
+        setting = [
+            call for call, fields in self.update.items() if not fields or not has.isdisjoint(fields)
+        ]
+        lacking = [call for call, field in self.create_unless.items() if field not in has]
+        making = (*self.create, *lacking, *self.create_if_repeated)
+        return permissions_of_calls((*making, *self.read, *setting), config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +243,7 @@ class _Handlers:
             if found is None:
                 raise NodeError(
                     "NotThereYet",
-                    f"AWS has made the {self.cls.one} and does not show it yet.",
+                    f"AWS has made the {self.cls.noun} and does not show it yet.",
                     transient=True,
                 )
             return self._settled(aws, found, want, wanted)
@@ -247,7 +259,7 @@ class _Handlers:
         with self._operations(call) as aws:
             found = self._read(aws, identifier)
             if found is None:
-                call.log.info(f"The {self.cls.one} `{identifier}` is gone already.")
+                call.log.info(f"The {self.cls.noun} `{identifier}` is gone already.")
             else:
                 self.cls.delete(aws, found.identifier)
 
@@ -266,7 +278,9 @@ class _Handlers:
     def _changed(
         self, aws: Operations, existing: Existing, want: AwsResource, changes: Sequence[Change]
     ) -> Existing:
-        want.update(aws, existing.identifier, frozenset(change.path[0] for change in changes))
+        fields = dict.fromkeys(change.path[0] for change in changes)
+        before = {name: existing.properties.get(name) for name in fields}
+        want.update(aws, existing.identifier, before)
         return self._read(aws, existing.identifier) or existing
 
     def _read(self, aws: Operations, identifier: str) -> Existing | None:

@@ -18,7 +18,7 @@ from cloudflow_dagster.nodes.difference import UNORDERED
 
 _CLOCKS = timedelta(minutes=5)
 _ONE: dict[str, Json] = {"type": ["string", "object"]}
-_MANY: dict[str, Json] = {
+MANY_TEXTS: dict[str, Json] = {
     "type": ["string", "object", "array"],
     "items": {"type": ["string", "object"]},
 }
@@ -60,7 +60,7 @@ def many(*names: str) -> BeforeValidator:
 
 
 ONE = WithJsonSchema(_ONE)
-MANY = WithJsonSchema(_MANY)
+MANY = WithJsonSchema(MANY_TEXTS)
 
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Texts: TypeAlias = Annotated[list[str], many("name"), MANY]
@@ -98,6 +98,11 @@ def message_attributes(texts: Mapping[str, str] | None) -> dict[str, Json] | Non
         name: {"DataType": "String", "StringValue": text} for name, text in (texts or {}).items()
     }
     return made or None
+
+
+def gone(before: Mapping[str, Any] | None, now: Mapping[str, Any] | None) -> list[str]:
+    """Return the names that were there and are not wanted any more: of tags, of policies."""
+    return [name for name in before or {} if name not in (now or {})]
 
 
 def tags_of(listed: Sequence[Mapping[str, str]] | None) -> dict[str, str]:

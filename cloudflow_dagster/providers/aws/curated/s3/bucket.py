@@ -74,7 +74,7 @@ def _may_be_public(config: Mapping[str, Json]) -> str | None:
 class S3Bucket(AwsResource):
     """A bucket of S3, encrypted and closed to the public."""
 
-    one = "bucket"
+    noun = "bucket"
     name: Annotated[
         str,
         FIXED,

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
-from typing_extensions import TypedDict
+from pydantic import Field, model_validator
+from typing_extensions import TypedDict, override
 
+from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN, HIDDEN
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
-from cloudflow_dagster.providers.aws.given import ONE, one
+from cloudflow_dagster.providers.aws.declare_resource import (
+    AwsResource,
+    Changed,
+    Found,
+    aws_resource,
+)
+from cloudflow_dagster.providers.aws.given import (
+    ONE,
+    Tags,
+    Text,
+    gone,
+    one,
+    tag_list,
+    tags_of,
+)
 from cloudflow_dagster.providers.aws.operations import Operations
 
 Name = Annotated[str, one("name", "Name"), ONE, Field(min_length=1)]
@@ -96,3 +112,91 @@ def put(
         Overwrite=replace,
     )
     return {"name": name, "version": answer["Version"]}
+
+
+@aws_resource(
+    "aws.ssm.parameter",
+    label="Parameter",
+    create=("ssm.PutParameter",),
+    read=("ssm.GetParameter", "ssm.DescribeParameters", "ssm.ListTagsForResource"),
+    update={
+        "ssm.AddTagsToResource": ("tags",),
+        "ssm.RemoveTagsFromResource": ("tags",),
+    },
+    delete=("ssm.DeleteParameter",),
+    loss="Its value and all earlier ones.",
+)
+class StoredParameter(AwsResource):
+    """A parameter of Systems Manager, plain or secret."""
+
+    noun = "parameter"
+    name: Annotated[Text, FIXED, Field(description="Its path: `/shop/colour`.")]
+    value: Annotated[str | None, Field(min_length=1, description="What it says.")] = None
+    secret_value: Annotated[
+        str | None,
+        HIDDEN,
+        Field(min_length=1, description="The same, encrypted; only noticed when it is made."),
+    ] = None
+    description: Annotated[str | None, Field(description="What it is for.")] = None
+    tags: Annotated[Tags | None, Field(description="All its tags.")] = None
+    type: Annotated[str | None, GIVEN, Field(description="`String` or `SecureString`.")] = None
+    version: Annotated[int | None, GIVEN, Field(description="Goes up with each change.")] = None
+    arn: Annotated[str | None, GIVEN, Field(description="Names it.")] = None
+
+    @model_validator(mode="after")
+    def _one_value(self) -> StoredParameter:
+        if (self.value is None) == (self.secret_value is None):
+            raise ValueError("give either `value` or `secret_value`")
+        return self
+
+    @override
+    def create(self, aws: Operations) -> str:
+        self._put(aws, overwrite=False)
+        return self.name
+
+    @classmethod
+    @override
+    def read(cls, aws: Operations, identifier: str) -> Found:
+        answer = aws.find("ssm.GetParameter", absent=("ParameterNotFound",), Name=identifier)
+        if answer is None:
+            return None
+        found = answer["Parameter"]
+        only: Json = {"Key": "Name", "Option": "Equals", "Values": [identifier]}
+        described = aws.ask("ssm.DescribeParameters", ParameterFilters=[only])["Parameters"]
+        tags = aws.ask("ssm.ListTagsForResource", ResourceType="Parameter", ResourceId=identifier)
+        plain = found["Type"] != "SecureString"
+        return identifier, {
+            "name": identifier,
+            "value": found["Value"] if plain else None,
+            "description": described[0].get("Description") if described else None,
+            "tags": tags_of(tags.get("TagList")),
+            "type": found["Type"],
+            "version": found["Version"],
+            "arn": found.get("ARN"),
+        }
+
+    @override
+    def update(self, aws: Operations, identifier: str, changed: Changed) -> None:
+        if not {"value", "description"}.isdisjoint(changed):
+            self._put(aws, overwrite=True)
+        if "tags" in changed:
+            which: dict[str, Json] = {"ResourceType": "Parameter", "ResourceId": identifier}
+            if self.tags:
+                aws.ask("ssm.AddTagsToResource", **which, Tags=tag_list(self.tags))
+            if old := gone(changed["tags"], self.tags):
+                aws.ask("ssm.RemoveTagsFromResource", **which, TagKeys=[*old])
+
+    def _put(self, aws: Operations, *, overwrite: bool) -> None:
+        aws.ask(
+            "ssm.PutParameter",
+            Name=self.name,
+            Value=self.value or self.secret_value,
+            Type="String" if self.value else "SecureString",
+            Description=self.description,
+            Overwrite=overwrite,
+        )
+
+    @classmethod
+    @override
+    def delete(cls, aws: Operations, identifier: str) -> None:
+        aws.ask("ssm.DeleteParameter", Name=identifier)
