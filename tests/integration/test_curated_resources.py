@@ -16,7 +16,7 @@ from cloudflow_dagster.providers.aws.permissions.actions import actions_of
 from cloudflow_dagster.simulator import start_simulated_aws
 from tests.fixtures.calls import WorkingCall
 from tests.fixtures.curated_flows import Cloud, KilledError
-from tests.fixtures.curated_resources import POLICY, RESOURCES, TRIPS, Trip
+from tests.fixtures.curated_resources import FOR_LAMBDA, POLICY, RESOURCES, TRIPS, Trip
 
 pytestmark = pytest.mark.integration
 
@@ -70,6 +70,9 @@ def cloud() -> Iterator[Cloud]:
         made.at_work("the test")
         login = made.login(None, "aws", None)
         login.client("sqs").create_queue(QueueName="dead")
+        login.client("route53").create_hosted_zone(Name="trips.example", CallerReference="1")
+        trust = json.dumps(FOR_LAMBDA)
+        login.client("iam").create_role(RoleName="trips", AssumeRolePolicyDocument=trust)
         for name in ("old", "new"):
             login.client("iam").create_policy(PolicyName=name, PolicyDocument=json.dumps(POLICY))
         yield made

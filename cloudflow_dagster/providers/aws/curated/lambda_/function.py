@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, cast
 
 from pydantic import Field
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, override
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.nodes.fields import LiteralText
+from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN, HIDDEN
 from cloudflow_dagster.nodes.spec import Repeat
+from cloudflow_dagster.providers.aws.curated.lambda_.package import checksum, packed
 from cloudflow_dagster.providers.aws.declare import aws_action
-from cloudflow_dagster.providers.aws.given import ONE, Body, one
+from cloudflow_dagster.providers.aws.declare_resource import (
+    AwsResource,
+    Changed,
+    Found,
+    aws_resource,
+)
+from cloudflow_dagster.providers.aws.given import (
+    ONE,
+    Body,
+    Tags,
+    Text,
+    gone,
+    one,
+)
 from cloudflow_dagster.providers.aws.operations import Operations
 
 Function = Annotated[str, one("name", "FunctionName", "FunctionArn"), ONE]
@@ -96,3 +113,117 @@ def _failed(result: Json, function: str) -> NodeError:
         f"The function `{function}` failed: {message}",
         unsure=True,
     )
+
+
+_SETTINGS = {
+    "role": "Role",
+    "runtime": "Runtime",
+    "handler": "Handler",
+    "memory_mb": "MemorySize",
+    "seconds": "Timeout",
+    "description": "Description",
+}
+
+
+@aws_resource(
+    "aws.lambda.function",
+    label="Function",
+    create=("lambda.CreateFunction",),
+    read=("lambda.GetFunction",),
+    update={
+        "lambda.UpdateFunctionCode": ("code",),
+        "lambda.UpdateFunctionConfiguration": (*_SETTINGS, "environment"),
+        "lambda.TagResource": ("tags",),
+        "lambda.UntagResource": ("tags",),
+    },
+    delete=("lambda.DeleteFunction",),
+)
+class LambdaFunction(AwsResource):
+    """A function of Lambda whose code is one file."""
+
+    noun = "function"
+    name: Annotated[Text, FIXED, Field(max_length=64, description="What it is called.")]
+    role: Annotated[str, one("arn", "Arn"), ONE, Field(description="ARN of the role that it has.")]
+    code: Annotated[LiteralText, HIDDEN, Field(min_length=1, description="Its source.")]
+    runtime: Annotated[str, Field(description="Language and version.")] = "python3.13"
+    handler: Annotated[
+        str, Field(pattern=r"^\w+\.\w+$", description="The file and the function in it.")
+    ] = "index.handler"
+    memory_mb: Annotated[int | None, Field(ge=128, description="How much memory it has.")] = None
+    seconds: Annotated[int | None, Field(ge=1, le=900, description="How long it may take.")] = None
+    environment: Annotated[Tags | None, Field(description="All its variables.")] = None
+    description: Annotated[str | None, Field(description="What it is for.")] = None
+    tags: Annotated[Tags | None, Field(description="All its tags.")] = None
+    code_sha256: Annotated[str | None, GIVEN, Field(description="Tells its code.")] = None
+    arn: Annotated[str | None, GIVEN, Field(description="Names it.")] = None
+
+    @classmethod
+    @override
+    def read_config(cls, config: Mapping[str, Json]) -> dict[str, Json]:
+        wanted = super().read_config(config)
+        return wanted | {"code_sha256": checksum(cls.model_validate(wanted).archive())}
+
+    @override
+    def create(self, aws: Operations) -> str:
+        aws.ask(
+            "lambda.CreateFunction",
+            FunctionName=self.name,
+            Code={"ZipFile": self._sent()},
+            **self._settings(),
+        )
+        aws.wait("lambda.function_active_v2", FunctionName=self.name)
+        return self.name
+
+    @classmethod
+    @override
+    def read(cls, aws: Operations, identifier: str) -> Found:
+        absent = ("ResourceNotFoundException",)
+        answer = aws.find("lambda.GetFunction", absent=absent, FunctionName=identifier)
+        if answer is None:
+            return None
+        found = answer["Configuration"]
+        return identifier, {
+            "name": identifier,
+            **{name: found.get(api) or None for name, api in _SETTINGS.items()},
+            "environment": found.get("Environment", {}).get("Variables", {}),
+            "tags": answer.get("Tags", {}),
+            "code_sha256": found["CodeSha256"],
+            "arn": found["FunctionArn"],
+        }
+
+    @override
+    def update(self, aws: Operations, identifier: str, changed: Changed) -> None:
+        if not {*_SETTINGS, "environment"}.isdisjoint(changed):
+            aws.ask(
+                "lambda.UpdateFunctionConfiguration",
+                FunctionName=identifier,
+                **self._settings(),
+            )
+            aws.wait("lambda.function_updated_v2", FunctionName=identifier)
+        if "code_sha256" in changed:
+            aws.ask("lambda.UpdateFunctionCode", FunctionName=identifier, ZipFile=self._sent())
+            aws.wait("lambda.function_updated_v2", FunctionName=identifier)
+        if "tags" in changed:
+            found = self.read(aws, identifier)
+            arn = found[1]["arn"] if found else None
+            if self.tags:
+                aws.ask("lambda.TagResource", Resource=arn, Tags=self.tags)
+            if old := gone(changed["tags"], self.tags):
+                aws.ask("lambda.UntagResource", Resource=arn, TagKeys=[*old])
+
+    @classmethod
+    @override
+    def delete(cls, aws: Operations, identifier: str) -> None:
+        aws.ask("lambda.DeleteFunction", FunctionName=identifier)
+
+    def _settings(self) -> dict[str, Json]:
+        variables: Json = None if self.environment is None else {"Variables": self.environment}
+        settings = {api: getattr(self, name) for name, api in _SETTINGS.items()}
+        return settings | {"Environment": variables}
+
+    def archive(self) -> bytes:
+        """Return its code as Lambda takes it."""
+        return packed(self.code, self.runtime, self.handler)
+
+    def _sent(self) -> Json:
+        return {"base64": base64.b64encode(self.archive()).decode()}

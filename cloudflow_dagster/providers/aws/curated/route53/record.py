@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, override
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.nodes.resource_fields import FIXED
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
-from cloudflow_dagster.providers.aws.given import ONE, Lines, Text, one
+from cloudflow_dagster.providers.aws.declare_resource import (
+    ANY_CHANGE,
+    AwsResource,
+    Changed,
+    Found,
+    aws_resource,
+)
+from cloudflow_dagster.providers.aws.given import (
+    ONE,
+    UNORDERED_LIST,
+    Lines,
+    Text,
+    one,
+)
 from cloudflow_dagster.providers.aws.operations import Operations
 
 Zone = Annotated[str, one("id", "Id"), ONE]
@@ -91,3 +105,96 @@ def _id(aws: Operations, zone: str) -> str:
     raise NodeError(
         "NoSuchHostedZone", f"{what} `{zone}`; give the id of the one meant.", transient=False
     )
+
+
+@aws_resource(
+    "aws.route53.record",
+    label="Record",
+    create=("route53.ChangeResourceRecordSets", "route53.GetChange"),
+    read=("route53.ListResourceRecordSets",),
+    create_if_repeated=("route53.ListHostedZonesByName",),
+    update={"route53.ChangeResourceRecordSets": ANY_CHANGE},
+    delete=("route53.ChangeResourceRecordSets",),
+)
+class ZoneRecord(AwsResource):
+    """A record of a zone of Route 53."""
+
+    noun = "record"
+    zone: Annotated[
+        str, one("id", "Id"), ONE, FIXED, Field(description="Id (`Z…`) or name of the zone.")
+    ]
+    name: Annotated[Text, FIXED, Field(description="Its full name: `www.shop.example`.")]
+    type: Annotated[Kind, FIXED, Field(description="Its kind.")] = "A"
+    values: Annotated[
+        Lines,
+        Field(description="Addresses, names or texts.", json_schema_extra=UNORDERED_LIST),
+    ]
+    ttl: Annotated[int, Field(ge=0, description="Seconds for which others remember it.")] = 300
+
+    @override
+    def identify(self) -> str:
+        return f"{self.zone}|{self.type}|{self.name}"
+
+    @override
+    def create(self, aws: Operations) -> str:
+        self._put(aws)
+        return self.identify()
+
+    @classmethod
+    @override
+    def read(cls, aws: Operations, identifier: str) -> Found:
+        zone, kind, name = identifier.split("|")
+        found = _record(aws, identifier)
+        if found is None:
+            return None
+        values = [each["Value"] for each in found.get("ResourceRecords", [])]
+        return identifier, {
+            "zone": zone,
+            "name": name,
+            "type": kind,
+            "values": [each.strip('"') for each in values] if kind == "TXT" else values,
+            "ttl": found.get("TTL"),
+        }
+
+    @override
+    def update(self, aws: Operations, identifier: str, changed: Changed) -> None:
+        self._put(aws)
+
+    def _put(self, aws: Operations) -> None:
+        values = [_quoted(each) if self.type == "TXT" else each for each in self.values]
+        record: Json = {
+            "Name": self.name,
+            "Type": self.type,
+            "TTL": self.ttl,
+            "ResourceRecords": [{"Value": each} for each in values],
+        }
+        _change(aws, self.zone, "UPSERT", record)
+
+    @classmethod
+    @override
+    def delete(cls, aws: Operations, identifier: str) -> None:
+        _change(aws, identifier.split("|", maxsplit=1)[0], "DELETE", _record(aws, identifier))
+
+
+def _record(aws: Operations, identifier: str) -> dict[str, Any] | None:
+    zone, kind, name = identifier.split("|")
+    answer = aws.ask(
+        "route53.ListResourceRecordSets",
+        HostedZoneId=_id(aws, zone),
+        StartRecordName=name,
+        StartRecordType=kind,
+        MaxItems="1",
+    )
+    wanted = (f"{name.rstrip('.')}.", kind)
+    listed = answer.get("ResourceRecordSets", [])
+    return next((each for each in listed if (each["Name"], each["Type"]) == wanted), None)
+
+
+def _change(aws: Operations, zone: str, action: str, record: Json) -> None:
+    """Change a record and wait until all name servers know it."""
+    changes: Json = {"Changes": [{"Action": action, "ResourceRecordSet": record}]}
+    answer = aws.ask(
+        "route53.ChangeResourceRecordSets", HostedZoneId=_id(aws, zone), ChangeBatch=changes
+    )
+    id = str(answer["ChangeInfo"]["Id"]).rpartition("/")[2]
+    aws.wait("route53.resource_record_sets_changed", Id=id)

@@ -2,18 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import Field
-from typing_extensions import TypedDict
+from typing_extensions import TypedDict, override
 
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.nodes.errors import NodeError as NodeError
 from cloudflow_dagster.nodes.fields import LiteralText
+from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN, HIDDEN
 from cloudflow_dagster.nodes.spec import Repeat
+from cloudflow_dagster.providers.aws.curated.ec2.named import (
+    TAGGING,
+    called,
+    having,
+    name_and_tags,
+    only,
+    set_tags,
+)
 from cloudflow_dagster.providers.aws.declare import aws_action
+from cloudflow_dagster.providers.aws.declare_resource import (
+    ANY_CHANGE as ANY_CHANGE,
+)
+from cloudflow_dagster.providers.aws.declare_resource import (
+    AwsResource,
+    Changed,
+    Found,
+    aws_resource,
+)
 from cloudflow_dagster.providers.aws.given import (
     MANY,
     ONE,
+    UNORDERED_LIST,
     Tags,
     Text,
     Texts,
@@ -21,6 +41,15 @@ from cloudflow_dagster.providers.aws.given import (
     one,
     tag_list,
     tags_of,
+)
+from cloudflow_dagster.providers.aws.given import (
+    Document as Document,
+)
+from cloudflow_dagster.providers.aws.given import (
+    document as document,
+)
+from cloudflow_dagster.providers.aws.given import (
+    gone as gone,
 )
 from cloudflow_dagster.providers.aws.operations import Operations
 
@@ -272,3 +301,100 @@ def _instance(found: dict[str, Any]) -> Instance:
         "launched_at": found.get("LaunchTime"),
         "tags": tags_of(found.get("Tags")),
     }
+
+
+_THERE = ["pending", "running", "stopping", "stopped"]
+
+
+@aws_resource(
+    "aws.ec2.instance",
+    label="Instance",
+    create=("ec2.RunInstances",),
+    read=("ec2.DescribeInstances",),
+    update={"ec2.ModifyInstanceAttribute": ("security_groups",), **TAGGING},
+    delete=("ec2.TerminateInstances",),
+    loss="Its own disks.",
+)
+class Ec2Instance(AwsResource):
+    """An instance of EC2, which runs when it is made."""
+
+    noun = "instance"
+    has_identifier: ClassVar[bool] = True
+    name: Annotated[Text, FIXED, Field(description="Its tag `Name`.")]
+    image: Annotated[Image, FIXED, Field(description="What it is launched from: `ami-…`.")]
+    type: Annotated[Text, FIXED, Field(description="How large it is.")] = "t3.micro"
+    subnet: Annotated[Subnet | None, FIXED, Field(description="Where it is.")] = None
+    security_groups: Annotated[
+        Groups | None, Field(description="Who reaches it.", json_schema_extra=UNORDERED_LIST)
+    ] = None
+    key_pair: Annotated[Text | None, FIXED, Field(description="Name of the key for SSH.")] = None
+    profile: Annotated[Text | None, HIDDEN, Field(description="Name of its instance profile.")] = (
+        None
+    )
+    user_data: Annotated[
+        LiteralText | None, HIDDEN, Field(description="What it does when it first starts.")
+    ] = None
+    disk_gb: Annotated[int | None, HIDDEN, Field(ge=1, description="Size of its first disk.")] = (
+        None
+    )
+    tags: Annotated[Tags | None, Field(description="All its tags but `Name`.")] = None
+    id: Annotated[str | None, GIVEN, Field(description="What AWS calls it.")] = None
+    state: Annotated[str | None, GIVEN, Field(description="`running`, `stopped` …")] = None
+    private_ip: Annotated[str | None, GIVEN, Field(description="Inside the network.")] = None
+    public_ip: Annotated[str | None, GIVEN, Field(description="On the internet.")] = None
+
+    @override
+    def create(self, aws: Operations) -> str:
+        made = aws.ask(
+            "ec2.RunInstances",
+            MinCount=1,
+            MaxCount=1,
+            ImageId=self.image,
+            InstanceType=self.type,
+            SubnetId=self.subnet,
+            SecurityGroupIds=self.security_groups,
+            KeyName=self.key_pair,
+            IamInstanceProfile={"Name": self.profile} if self.profile else None,
+            UserData=self.user_data,
+            BlockDeviceMappings=_first_disk(self.disk_gb),
+            MetadataOptions={"HttpTokens": "required"},
+            TagSpecifications=called("instance", self.name),
+        )
+        id = str(made["Instances"][0]["InstanceId"])
+        aws.wait("ec2.instance_running", InstanceIds=[id])
+        return id
+
+    @classmethod
+    @override
+    def read(cls, aws: Operations, identifier: str) -> Found:
+        by = {"instance_id" if identifier.startswith("i-") else "tag_Name": identifier}
+        filters = having(**by, instance_state_name=_THERE)
+        listed = aws.pages("ec2.DescribeInstances", Filters=filters).get("Reservations", [])
+        found = only([i for each in listed for i in each["Instances"]], cls.noun, identifier)
+        if found is None:
+            return None
+        return found["InstanceId"], {
+            **name_and_tags(found),
+            "image": found["ImageId"],
+            "type": found["InstanceType"],
+            "subnet": found.get("SubnetId"),
+            "security_groups": [each["GroupId"] for each in found.get("SecurityGroups", [])],
+            "key_pair": found.get("KeyName"),
+            "id": found["InstanceId"],
+            "state": found["State"]["Name"],
+            "private_ip": found.get("PrivateIpAddress"),
+            "public_ip": found.get("PublicIpAddress"),
+        }
+
+    @override
+    def update(self, aws: Operations, identifier: str, changed: Changed) -> None:
+        if "security_groups" in changed:
+            groups: dict[str, Json] = {"InstanceId": identifier, "Groups": self.security_groups}
+            aws.ask("ec2.ModifyInstanceAttribute", **groups)
+        set_tags(aws, identifier, changed, self.tags)
+
+    @classmethod
+    @override
+    def delete(cls, aws: Operations, identifier: str) -> None:
+        aws.ask("ec2.TerminateInstances", InstanceIds=[identifier])
+        aws.wait("ec2.instance_terminated", InstanceIds=[identifier])
