@@ -94,6 +94,9 @@ class EbsVolume(AwsResource):
         found = only(listed.get("Volumes", []), cls.noun, identifier)
         if found is None:
             return None
+        if found["State"] == "creating":
+            aws.wait("ec2.volume_available", VolumeIds=[found["VolumeId"]])
+            return cls.read(aws, found["VolumeId"])
         return found["VolumeId"], {
             **name_and_tags(found),
             "zone": found["AvailabilityZone"],

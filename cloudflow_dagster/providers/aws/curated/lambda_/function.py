@@ -182,6 +182,9 @@ class LambdaFunction(AwsResource):
         if answer is None:
             return None
         found = answer["Configuration"]
+        if found.get("State") == "Pending":
+            aws.wait("lambda.function_active_v2", FunctionName=identifier)
+            return cls.read(aws, identifier)
         return identifier, {
             "name": identifier,
             **{name: found.get(api) or None for name, api in _SETTINGS.items()},

@@ -6,13 +6,33 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field
-from typing_extensions import TypedDict
+from typing_extensions import override
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN
 from cloudflow_dagster.nodes.spec import Repeat
+from cloudflow_dagster.providers.aws.curated.rds.shown import Instance, Snapshot
 from cloudflow_dagster.providers.aws.declare import aws_action
-from cloudflow_dagster.providers.aws.given import ONE, Tags, Text, is_since, one, tag_list
+from cloudflow_dagster.providers.aws.declare_resource import (
+    AwsResource,
+    Changed,
+    Found,
+    aws_resource,
+)
+from cloudflow_dagster.providers.aws.given import (
+    MANY,
+    ONE,
+    UNORDERED_LIST,
+    Tags,
+    Text,
+    gone,
+    is_since,
+    many,
+    one,
+    tag_list,
+    tags_of,
+)
 from cloudflow_dagster.providers.aws.operations import Operations
 
 Database = Annotated[str, one("id", "DBInstanceIdentifier"), ONE]
@@ -21,26 +41,6 @@ _EVERY = 30.0
 _FAILED = frozenset(
     {"failed", "incompatible-network", "incompatible-parameters", "incompatible-restore"}
 )
-
-
-class Instance(TypedDict):
-    """What most flows want to know of a database."""
-
-    id: Annotated[str, Field(description="Its name.")]
-    status: Annotated[str, Field(description="`available`, `stopped`, `starting`, …")]
-    engine: Annotated[str, Field(description="`postgres`, `mysql`, …")]
-    host: Annotated[str | None, Field(description="Where it answers.")]
-    port: Annotated[int | None, Field(description="At which port.")]
-    arn: Annotated[str | None, Field(description="Its ARN.")]
-
-
-class Snapshot(TypedDict):
-    """A snapshot of a database."""
-
-    id: Annotated[str, Field(description="Its name.")]
-    database: Annotated[str, Field(description="Name of the database.")]
-    status: Annotated[str, Field(description="`creating` or `available`.")]
-    arn: Annotated[str | None, Field(description="Its ARN.")]
 
 
 def _snapshot_made(aws: Operations, given: dict[str, Any], since: datetime) -> Snapshot | None:
@@ -259,3 +259,139 @@ def _instance(answer: dict[str, Json]) -> Instance:
         "port": address.get("Port"),
         "arn": found.get("DBInstanceArn"),
     }
+
+
+_SETTINGS = {
+    "size": "DBInstanceClass",
+    "gigabytes": "AllocatedStorage",
+    "version": "EngineVersion",
+    "backup_days": "BackupRetentionPeriod",
+    "two_zones": "MultiAZ",
+    "deletion_protection": "DeletionProtection",
+}
+
+
+@aws_resource(
+    "aws.rds.instance",
+    label="Database",
+    create=("rds.CreateDBInstance",),
+    read=("rds.DescribeDBInstances",),
+    update={
+        "rds.ModifyDBInstance": (*_SETTINGS, "security_groups"),
+        "rds.AddTagsToResource": ("tags",),
+        "rds.RemoveTagsFromResource": ("tags",),
+    },
+    delete=("rds.DeleteDBInstance",),
+    loss="All that is in it; a last snapshot is made.",
+)
+class RdsInstance(AwsResource):
+    """A database of RDS, encrypted and closed to the internet; AWS keeps its password."""
+
+    noun = "database"
+    name: Annotated[Text, FIXED, Field(max_length=63, description="What it is called.")]
+    engine: Annotated[Text, FIXED, Field(description="`postgres`, `mysql`, `mariadb` …")]
+    size: Annotated[Text, Field(description="How large it is.")] = "db.t4g.micro"
+    gigabytes: Annotated[int, Field(ge=5, description="How much it holds.")] = 20
+    version: Annotated[Text | None, Field(description="Of the engine.")] = None
+    user: Annotated[Text, FIXED, Field(description="The one who may do everything.")] = "cloudflow"
+    database: Annotated[Text | None, FIXED, Field(description="Made in it at first.")] = None
+    backup_days: Annotated[
+        int | None, Field(ge=0, le=35, description="How long its backups are kept.")
+    ] = None
+    two_zones: Annotated[bool | None, Field(description="Whether it is in two zones.")] = None
+    deletion_protection: Annotated[
+        bool | None, Field(description="Whether nobody can delete it.")
+    ] = None
+    subnet_group: Annotated[Text | None, FIXED, Field(description="Where it may be.")] = None
+    security_groups: Annotated[
+        list[str] | None,
+        many("id", "GroupId"),
+        MANY,
+        Field(description="Who reaches it.", json_schema_extra=UNORDERED_LIST),
+    ] = None
+    tags: Annotated[Tags | None, Field(description="All its tags.")] = None
+    arn: Annotated[str | None, GIVEN, Field(description="Names it.")] = None
+    host: Annotated[str | None, GIVEN, Field(description="Its address.")] = None
+    port: Annotated[int | None, GIVEN, Field(description="Its port.")] = None
+    secret: Annotated[str | None, GIVEN, Field(description="ARN of its password.")] = None
+
+    @override
+    def create(self, aws: Operations) -> str:
+        aws.ask(
+            "rds.CreateDBInstance",
+            DBInstanceIdentifier=self.name,
+            Engine=self.engine,
+            MasterUsername=self.user,
+            ManageMasterUserPassword=True,
+            DBName=self.database,
+            StorageEncrypted=True,
+            PubliclyAccessible=False,
+            DBSubnetGroupName=self.subnet_group,
+            VpcSecurityGroupIds=self.security_groups,
+            **self._settings(),
+        )
+        aws.wait("rds.db_instance_available", DBInstanceIdentifier=self.name)
+        return self.name
+
+    @classmethod
+    @override
+    def read(cls, aws: Operations, identifier: str) -> Found:
+        absent = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
+        answer = aws.find("rds.DescribeDBInstances", absent=absent, DBInstanceIdentifier=identifier)
+        if answer is None or not answer.get("DBInstances"):
+            return None
+        found = answer["DBInstances"][0]
+        if found["DBInstanceStatus"] == "creating":
+            aws.wait("rds.db_instance_available", DBInstanceIdentifier=identifier)
+            return cls.read(aws, identifier)
+        endpoint: dict[str, Any] = found.get("Endpoint") or {}
+        groups: list[dict[str, Any]] = found.get("VpcSecurityGroups", [])
+        subnets: dict[str, Any] = found.get("DBSubnetGroup") or {}
+        secret: dict[str, Any] = found.get("MasterUserSecret") or {}
+        return identifier, {
+            "name": identifier,
+            "engine": found["Engine"],
+            **{name: found.get(api) for name, api in _SETTINGS.items()},
+            "user": found.get("MasterUsername"),
+            "database": found.get("DBName"),
+            "subnet_group": subnets.get("DBSubnetGroupName"),
+            "security_groups": [each["VpcSecurityGroupId"] for each in groups],
+            "tags": tags_of(found.get("TagList")),
+            "arn": found["DBInstanceArn"],
+            "host": endpoint.get("Address"),
+            "port": endpoint.get("Port"),
+            "secret": secret.get("SecretArn"),
+        }
+
+    @override
+    def update(self, aws: Operations, identifier: str, changed: Changed) -> None:
+        if not {*_SETTINGS, "security_groups"}.isdisjoint(changed):
+            aws.ask(
+                "rds.ModifyDBInstance",
+                DBInstanceIdentifier=identifier,
+                ApplyImmediately=True,
+                VpcSecurityGroupIds=self.security_groups,
+                **self._settings(),
+            )
+            aws.wait("rds.db_instance_available", DBInstanceIdentifier=identifier)
+        if "tags" in changed:
+            _, found = self.read(aws, identifier) or ("", {})
+            if self.tags:
+                tags = tag_list(self.tags)
+                aws.ask("rds.AddTagsToResource", ResourceName=found["arn"], Tags=tags)
+            if old := gone(changed["tags"], self.tags):
+                aws.ask("rds.RemoveTagsFromResource", ResourceName=found["arn"], TagKeys=[*old])
+
+    @classmethod
+    @override
+    def delete(cls, aws: Operations, identifier: str) -> None:
+        last = f"{identifier}-last-{aws.call.token[:12]}"
+        aws.ask(
+            "rds.DeleteDBInstance",
+            DBInstanceIdentifier=identifier,
+            FinalDBSnapshotIdentifier=last,
+        )
+        aws.wait("rds.db_instance_deleted", DBInstanceIdentifier=identifier)
+
+    def _settings(self) -> dict[str, Json]:
+        return {api: getattr(self, name) for name, api in _SETTINGS.items()}

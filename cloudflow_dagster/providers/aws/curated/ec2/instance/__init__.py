@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import Field
-from typing_extensions import TypedDict, override
+from typing_extensions import override
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError as NodeError
@@ -20,6 +20,7 @@ from cloudflow_dagster.providers.aws.curated.ec2.named import (
     only,
     set_tags,
 )
+from cloudflow_dagster.providers.aws.curated.ec2.shown import Ids, Instance, Some
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.declare_resource import (
     ANY_CHANGE as ANY_CHANGE,
@@ -57,33 +58,6 @@ Instances: TypeAlias = Annotated[list[str], many("id", "InstanceId"), MANY, Fiel
 Image: TypeAlias = Annotated[str, one("id", "ImageId"), ONE]
 Subnet: TypeAlias = Annotated[str, one("id", "SubnetId"), ONE]
 Groups: TypeAlias = Annotated[list[str], many("id", "GroupId"), MANY]
-
-
-class Instance(TypedDict):
-    """What most flows want to know of an instance."""
-
-    id: Annotated[str, Field(description="`i-…`.")]
-    state: Annotated[str, Field(description="`pending`, `running`, `stopping`, `stopped`, …")]
-    type: Annotated[str, Field(description="`t3.micro`, …")]
-    image: Annotated[str | None, Field(description="What it was launched from.")]
-    zone: Annotated[str | None, Field(description="Availability zone.")]
-    private_ip: Annotated[str | None, Field(description="Address inside the network.")]
-    public_ip: Annotated[str | None, Field(description="Address on the internet, if it has one.")]
-    launched_at: Annotated[str | None, Field(description="When it was last started.")]
-    tags: Annotated[dict[str, str], Field(description="Its tags.")]
-
-
-class Some(TypedDict):
-    """Instances, after what was done."""
-
-    ids: Annotated[list[str], Field(description="Their ids.")]
-    instances: Annotated[list[Instance], Field(description="As they are now.")]
-
-
-class Ids(TypedDict):
-    """Which instances it was done to."""
-
-    ids: Annotated[list[str], Field(description="Their ids.")]
 
 
 @aws_action(
@@ -373,6 +347,9 @@ class Ec2Instance(AwsResource):
         found = only([i for each in listed for i in each["Instances"]], cls.noun, identifier)
         if found is None:
             return None
+        if found["State"]["Name"] == "pending":
+            aws.wait("ec2.instance_running", InstanceIds=[found["InstanceId"]])
+            return cls.read(aws, found["InstanceId"])
         return found["InstanceId"], {
             **name_and_tags(found),
             "image": found["ImageId"],
