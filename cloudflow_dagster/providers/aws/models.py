@@ -64,6 +64,15 @@ class Service:
         return self.shape(reference["shape"])["members"] if reference else {}
 
 
+def is_json(member: Mapping[str, Json]) -> bool:
+    """Return whether a member's text is JSON that botocore itself writes and reads.
+
+    Models mark more (`jsonvalue`); botocore does it for headers alone, and takes and gives all
+    others as the text that they are.
+    """
+    return bool(member.get("jsonvalue")) and member.get("location") == "header"
+
+
 def is_rest(model: Mapping[str, Json]) -> bool:
     """Return whether a model's protocol is one of REST."""
     return str(model["metadata"].get("protocol", "")).startswith("rest")

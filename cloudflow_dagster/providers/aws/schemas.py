@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from cloudflow_dagster.flow.model import Json
-from cloudflow_dagster.providers.aws.models import Service
+from cloudflow_dagster.providers.aws.models import Service, is_json
 from cloudflow_dagster.providers.aws.text import plain
 from cloudflow_dagster.providers.aws.tokens import is_token
 
@@ -117,7 +117,7 @@ class _Writer:
         """Write the schema of a member of a structure."""
         name = member["shape"]
         shape = self._service.shape(name)
-        schema: Schema = {} if member.get("jsonvalue") else self._value(name, shape)
+        schema: Schema = {} if is_json(member) else self._value(name, shape)
         if text := plain(member.get("documentation") or shape.get("documentation"), MEMBER_LIMIT):
             schema["description"] = text
         if member.get("deprecated") or shape.get("deprecated"):
@@ -185,6 +185,9 @@ class _Writer:
     def _map(self, shape: Mapping[str, Json]) -> Schema:
         value = shape["value"]["shape"]
         schema: Schema = {"type": "object", "additionalProperties": self._element(value, shape)}
+        least = self._service.shape(shape["key"]["shape"]).get("min", 0)
+        if self._side == "input" and least > 1:
+            schema["propertyNames"] = {"minLength": least}
         return schema | self._limits(shape, "minProperties", "maxProperties")
 
     def _element(self, name: str, container: Mapping[str, Json]) -> Schema:

@@ -33,8 +33,8 @@ def plain(html: str | None, limit: int = 300) -> str:
     if not html:
         return ""
     text = unescape(_TAG.sub("", _marked(html[: limit * 4])))
-    # Some models escape their tags once more.
-    text = _SPACE.sub(" ", _marked(text)).replace("``", "`").strip()
+    # Some models escape their tags and entities once more.
+    text = _SPACE.sub(" ", unescape(_marked(text))).replace("``", "`").strip()
     if len(text) <= limit:
         return text
     ends = [match.end() for match in _SENTENCE.finditer(text, 0, limit)]

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
-from cloudflow_dagster.providers.aws.models import Service
+from cloudflow_dagster.providers.aws.models import Service, is_json
 
 INLINE_LIMIT = 256 * 1024
 """Bytes of a stream that become a value; a longer one becomes a file."""
@@ -54,7 +54,7 @@ class Arguments:
         }
 
     def _member(self, member: Mapping[str, Json], value: Json, path: str) -> Any:
-        if member.get("jsonvalue"):
+        if is_json(member):
             return value
         stream = bool(member.get("streaming"))
         return self._value(member["shape"], value, path, stream=stream)

@@ -170,6 +170,7 @@ def test_operations_are_named_in_words(operation: str, words: str) -> None:
         ("<p>A &amp; B &lt;c&gt;</p>", "A & B <c>"),
         ("<!-- secret --><p>Seen</p>", "Seen"),
         ("<p>&lt;p&gt;Twice &lt;code&gt;escaped&lt;/code&gt;", "Twice `escaped`"),
+        ("<p>A <i>Developer</i> &amp;amp; User Guide</p>", "A `Developer` & User Guide"),
         (None, ""),
     ],
 )
@@ -248,6 +249,20 @@ def test_bytes_times_and_documents_are_taken_in_several_forms() -> None:
     for value in ("2026-11-23", 1_795_000_000, 1.5):
         assert config_errors(body, {"Bucket": "b", "Key": "k", "Expires": value}) == []
     assert config_errors(body, {"Bucket": "b", "Key": "k", "Expires": True})
+
+
+def test_json_in_a_text_is_a_text_but_in_headers() -> None:
+    policy = "aws.networkmanager.put_resource_policy"
+    assert config_errors(policy, {"PolicyDocument": "{}", "ResourceArn": "a"}) == []
+    assert config_errors(policy, {"PolicyDocument": {}, "ResourceArn": "a"})
+    bot = {"botName": "b", "botAlias": "a", "userId": "u1", "inputStream": "x"}
+    said = {**bot, "contentType": "text/plain", "sessionAttributes": {"any": 1}}
+    assert config_errors("aws.lex_runtime.post_content", said) == []
+
+
+def test_keys_of_maps_are_as_long_as_the_service_wants_them() -> None:
+    group = {"identifier": "a", "chatbotNotificationChannel": {"short": ["a" * 20]}}
+    assert config_errors("aws.aiops.update_investigation_group", group)
 
 
 def test_a_shape_that_contains_itself_is_defined_once() -> None:
