@@ -40,10 +40,13 @@ from sqlalchemy.engine import Connection
 
 from cloudflow_dagster.engine.connections import Connections, connections_to
 from cloudflow_dagster.engine.event_batches import EventBatches, Row
+from cloudflow_dagster.engine.event_text import event_text
 from cloudflow_dagster.engine.event_watch import EventWatch
 
 _AT_ONCE = frozenset(EVENT_TYPE_TO_PIPELINE_RUN_STATUS)
 _OF_ASSETS = frozenset(ASSET_EVENTS | ASSET_CHECK_EVENTS)
+_OF_EVERY_STEP = frozenset({"STEP_START", "STEP_OUTPUT", "STEP_SUCCESS"})
+"""Events that have no asset; to ask one for it takes nearly as long as to make its text."""
 
 
 class BatchedEventLog(consolidated_sqlite_event_log.ConsolidatedSqliteEventLogStorage):
@@ -114,6 +117,21 @@ class BatchedEventLog(consolidated_sqlite_event_log.ConsolidatedSqliteEventLogSt
         self._batches.add(self._event_to_row(event))
         if type_ in _AT_ONCE:
             self._batches.flush()
+
+    def _event_to_row(self, event: dg.EventLogEntry) -> dict[str, Any]:
+        """Return what is written of an event: what Dagster returns, at a fourth of its price."""
+        told = event.dagster_event
+        about = told if told and told.event_type_value not in _OF_EVERY_STEP else None
+        asset = about.asset_key if about else None
+        return {
+            "run_id": event.run_id,
+            "event": event_text(event),
+            "dagster_event_type": told.event_type_value if told else None,
+            "timestamp": self._event_insert_timestamp(event),  # pyright: ignore[reportUnknownMemberType]
+            "step_key": told.step_key if told else event.step_key,
+            "asset_key": asset.to_string() if asset else None,
+            "partition": (about.partition or None) if about else None,
+        }
 
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
         """Log events that Dagster has put together."""

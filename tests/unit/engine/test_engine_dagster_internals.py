@@ -368,6 +368,26 @@ def test_the_short_way_through_a_step() -> None:
     assert {"_loggers", "_handlers"} <= set(DagsterLogHandler.__init__.__code__.co_names)
 
 
+def test_the_texts_of_events() -> None:
+    """What `event_text.py` and `BatchedEventLog._event_to_row` do again; see whether it is more."""
+    from dagster._core.definitions.metadata import MetadataFieldSerializer, metadata_value
+    from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+    from dagster_shared.serdes import serdes
+
+    sources = {
+        serdes.serialize_value: "ce4cdafb65e178dd",
+        serdes._transform_for_serialization: "f225506f6a3edc8a",
+        serdes.ObjectSerializer.pack_items: "d8ae47dc560cf3e7",
+        serdes.NamedTupleSerializer.object_as_mapping: "77e5a6dbba939382",
+        MetadataFieldSerializer.pack: "5d6fcaf8426dfb53",
+        metadata_value.JsonDataFieldSerializer.pack: "27f49d4421d2ba89",
+        inspect.unwrap(dg.JsonMetadataValue.__new__): "bcb24bdfe3123161",
+        SqlEventLogStorage._event_to_row: "93d47fbe7edc4f70",
+    }
+    for what, digest in sources.items():
+        assert _digest(what) == digest, what
+
+
 def test_versions_of_an_instance() -> None:
     from alembic.script import ScriptDirectory
     from dagster._core.storage.event_log import sqlite as event_log
