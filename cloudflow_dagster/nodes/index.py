@@ -46,13 +46,13 @@ _COMPLETE = 1
 _SCHEMA = """
 CREATE TABLE entries (
   id TEXT NOT NULL UNIQUE, label TEXT, description TEXT, prominent REAL, provider TEXT,
-  category TEXT, kind TEXT, access TEXT, family TEXT
+  category TEXT, kind TEXT, access TEXT, curated INTEGER, family TEXT
 );
 CREATE VIRTUAL TABLE words USING fts5 (name, service, about, text, detail=column);
 CREATE VIRTUAL TABLE terms USING fts5vocab (words, row);
 CREATE TABLE synonyms (stem TEXT PRIMARY KEY, stems TEXT NOT NULL) WITHOUT ROWID;
 """
-_COLUMNS = "id, label, description, prominent, provider, category, kind, access"
+_COLUMNS = "id, label, description, prominent, provider, category, kind, access, curated"
 _FIND = f"""
 SELECT {_COLUMNS}, words.name, service, about, text, family
 FROM (
@@ -147,17 +147,26 @@ class Index:
         return database
 
     def _search(self, text: str, limit: int, family: str | None) -> list[Entry]:
-        wanted = [self._wanted(word) for word in looked_for(text)]
+        words = looked_for(text, self._means)
+        said = frozenset(map(stem, words))
+        wanted = [self._wanted(word, said) for word in words]
         if not wanted:
             return []
         rows = self._database.execute(_FIND, (self._expression(wanted), family))
         return Question(text, wanted).best((_candidate(row) for row in rows), limit)
 
-    def _wanted(self, word: str) -> Wanted:
-        root = stem(word)
+    def _means(self, word: str) -> bool:
+        return bool(self._synonyms_of(stem(word)))
+
+    def _synonyms_of(self, root: str) -> frozenset[str]:
         row = self._database.execute("SELECT stems FROM synonyms WHERE stem = ?", (root,))
         found: tuple[str] | None = row.fetchone()
-        synonyms = frozenset(found[0].split()) if found else frozenset[str]()
+        return frozenset(found[0].split()) if found else frozenset()
+
+    def _wanted(self, word: str, said: frozenset[str]) -> Wanted:
+        """Return what is known of a word; what the question says itself is no synonym in it."""
+        root = stem(word)
+        synonyms = self._synonyms_of(root) - said
         counts = [self._count(each) for each in (root, *synonyms)]
         return Wanted(
             root,
@@ -271,9 +280,9 @@ def _write(database: sqlite3.Connection, entries: Iterable[Entry], synonyms: Syn
             service = [family, *service]
         values = (
             *(entry.id, entry.label, entry.description, entry.prominent, entry.provider),
-            *(entry.category, entry.kind, entry.access, family),
+            *(entry.category, entry.kind, entry.access, entry.curated, family),
         )
-        row = database.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
+        row = database.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
         texts = (
             f"{name} {entry.label}",
             " ".join(service),
@@ -301,7 +310,7 @@ def _quoted(root: str) -> str:
 
 
 def _entry(row: Sequence[str]) -> Entry:
-    id, label, description, prominent, provider, category, kind, access, *_ = row
+    id, label, description, prominent, provider, category, kind, access, curated, *_ = row
     return Entry(
         id,
         label,
@@ -311,6 +320,7 @@ def _entry(row: Sequence[str]) -> Entry:
         category=category,
         kind=Kind(kind),
         access=Access(access),
+        curated=bool(curated),
     )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from cloudflow_dagster.nodes.spec import Access, Kind, NodeType
-from cloudflow_dagster.nodes.stems import QUESTIONS, STOP_WORDS, stem, stems_of, words_of
-
-_CURATED_PARTS = 4
+from cloudflow_dagster.nodes.stems import PARTICLES, QUESTIONS, STOP_WORDS, stem, stems_of, words_of
 
 # What a word counts where it is found; measured on half of `tests/fixtures/search_questions.json`.
 _NAME, _SERVICE, _ABOUT, _TEXT = 1.0, 1.0, 0.65, 0.3
@@ -18,7 +16,12 @@ _PREFIX = 0.7
 # What else speaks for or against an entry, beside words, which give 1 if all are in its name.
 _CURATED, _PROMINENT = 0.1, 0.22
 _READS, _QUESTION = 0.01, 0.15
+_NO_ANSWER = -0.1
+"""For what changes something, where something was asked."""
+_ITS_MATTER = 0.08
+"""What is done to a thing is done best by the service that is about that thing."""
 _OTHER_VERB, _DESTROYS = -0.02, -0.18
+_MAKES = stem("create")
 _SURPLUS = -0.07
 """For each word of the name that is not looked for: of two that fit, the shorter is meant."""
 _MOST_SURPLUS = 5
@@ -41,6 +44,7 @@ class Entry:
         access: As in the node type.
         about: Other words for what it belongs to: the full name of its service.
         text: More documentation, for a search alone.
+        curated: Whether a person wrote it.
     """
 
     id: str
@@ -53,11 +57,7 @@ class Entry:
     access: Access = Access.CHANGE
     about: str = ""
     text: str = ""
-
-    @property
-    def curated(self) -> bool:
-        """Whether a person wrote it: an id of four parts, or no cloud's."""
-        return self.provider is None or self.id.count(".") + 1 >= _CURATED_PARTS
+    curated: bool = False
 
 
 def entry_of(node_type: NodeType) -> Entry:
@@ -73,6 +73,7 @@ def entry_of(node_type: NodeType) -> Entry:
         kind=node_type.kind,
         access=node_type.access,
         text=rest,
+        curated=True,
     )
 
 
@@ -91,6 +92,11 @@ class Wanted:
     synonyms: frozenset[str] = frozenset()
     weight: float = 1.0
     prefix: bool = False
+
+    @property
+    def makes(self) -> bool:
+        """Whether something is to be made, which every resource type does."""
+        return self.stem == _MAKES or _MAKES in self.synonyms
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,10 @@ class Candidate:
     about: frozenset[str]
     text: frozenset[str]
     family: frozenset[str]
+
+    def share_about(self, wanted: Sequence[Wanted]) -> float:
+        """Return which part of the words, from 0 to 1, says what the service is about."""
+        return sum(each.stem in self.about for each in wanted) / (len(wanted) or 1)
 
 
 class Question:
@@ -137,23 +147,37 @@ class Question:
         ones, well-known services before others, short names before long ones, and what reads
         before what destroys unless that was asked for.
         """
-        scored = [(self._score(each), each.entry) for each in candidates]
+        scored = [
+            (score, each.entry) for each in candidates if (score := self._score(each)) is not None
+        ]
         scored.sort(key=lambda found: (-found[0], len(found[1].id), found[1].id))
-        return [entry for score, entry in scored[:limit] if score > 0]
+        return [entry for _, entry in scored[:limit]]
 
-    def _score(self, candidate: Candidate) -> float:
+    def _score(self, candidate: Candidate) -> float | None:
+        """Return how well an entry fits; None if it has none of the words."""
         entry = candidate.entry
         found = 0.0
         used: set[str] = set()
+        resource = entry.kind is Kind.RESOURCE
+        made = False
         for word in self._wanted:
             value, by = _value(word, candidate)
+            if resource and entry.curated and word.makes:
+                value, made = _NAME, True
             found += word.weight * value
             used |= by
+        if not found:
+            return None
         score = found / self._total
+        score += _ITS_MATTER * candidate.share_about(self._wanted)
         score += _SURPLUS * min(len(candidate.name - used), _MOST_SURPLUS)
-        score += _CURATED * entry.curated + _PROMINENT * entry.prominent
+        # A resource type is not meant by all that is done to the resource.
+        score += _CURATED * (entry.curated and (made or not resource))
+        score += _PROMINENT * entry.prominent
         if entry.access is Access.READ:
             score += _QUESTION if self._asks else _READS
+        elif self._asks:
+            score += _NO_ANSWER
         if used.isdisjoint(stems_of(entry.label)[:1]):
             score += _OTHER_VERB
             score += _DESTROYS * (entry.access is Access.DESTROY)
@@ -164,10 +188,20 @@ class Question:
         return score
 
 
-def looked_for(text: str) -> list[str]:
-    """Return the words of a question that say what is looked for, each once."""
-    words = list(dict.fromkeys(words_of(text)))
-    return [word for word in words if word not in STOP_WORDS] or words
+def looked_for(text: str, known: Callable[[str], bool]) -> list[str]:
+    """Return the words of a question that say what is looked for, each once.
+
+    Args:
+        text: As it was typed.
+        known: Tells whether a word has a meaning here: `back up` is `backup` if that has one, and
+            a word such as `who` says something only then.
+    """
+    words = words_of(text)
+    for at in range(len(words) - 2, -1, -1):
+        if words[at + 1] in PARTICLES and known("".join(words[at : at + 2])):
+            words[at : at + 2] = ["".join(words[at : at + 2])]
+    words = list(dict.fromkeys(words))
+    return [word for word in words if word not in STOP_WORDS or known(word)] or words
 
 
 def _value(word: Wanted, candidate: Candidate) -> tuple[float, set[str]]:

@@ -26,6 +26,8 @@ STOP_WORDS = frozenset(
 )
 """Words that say nothing of what is looked for."""
 
+PARTICLES = frozenset({"down", "in", "off", "on", "out", "up"})
+"""Words that make another verb of the one before: to back up is to make a backup."""
 
 QUESTIONS = frozenset({"are", "do", "does", "how", "is", "what", "when", "where", "which", "who"})
 """Words with which a question begins: it wants to know something, and to change nothing."""

@@ -75,6 +75,8 @@ ICONS = {
     "eks": "ship-wheel",
     "ecs": "container",
     "ce": "wallet",
+    "budgets": "piggy-bank",
+    "resourcegroupstaggingapi": "tags",
     "bedrock-runtime": "sparkles",
 }
 

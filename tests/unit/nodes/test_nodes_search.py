@@ -6,7 +6,7 @@ import pytest
 
 from cloudflow_dagster.nodes.index import Index
 from cloudflow_dagster.nodes.search import Entry
-from cloudflow_dagster.nodes.spec import Access
+from cloudflow_dagster.nodes.spec import Access, Kind
 
 ENTRIES = [
     Entry("aws.ec2.create_snapshot", "Create snapshot", "Copies a volume.", prominent=1),
@@ -16,12 +16,24 @@ ENTRIES = [
     Entry("aws.s3.put_object", "Put object", "Stores what one can create."),
     Entry("aws.sqs.send_message", "Send message", "Gives a message to a queue.", about="SQS"),
     Entry("aws.ec2.stop_instances", "Stop instances", "Stops instances.", provider="aws"),
-    Entry("aws.ec2.instance.stop", "Stop instance", "Stops instances.", provider="aws"),
+    Entry("aws.ec2.instance.stop", "Stop instance", "Stops instances.", curated=True),
+    Entry("aws.sqs.queue", "Queue", "A queue.", kind=Kind.RESOURCE, curated=True),
+    Entry("aws.sqs.create_queue", "Create queue", "Makes a queue."),
+    Entry("aws.trail.lookup_calls", "Look up calls", "Tells of calls.", access=Access.READ),
+    Entry("aws.backup.start_backup", "Start backup", "Keeps a copy."),
+    Entry("aws.a.tag_it", "Tag it", "Tags it."),
+    Entry("aws.tagging.tag_it", "Tag it", "Tags it.", about="all that has a tag"),
     Entry("aws.ec2.delete_vpc", "Delete VPC", "Deletes a network.", access=Access.DESTROY),
     Entry("aws.ec2.describe_vpcs", "Describe VPCs", "Tells of networks.", access=Access.READ),
     Entry("logic.wait", "Wait", "Waits for a time.", prominent=1),
 ]
-SYNONYMS = {"machine": ["instance"], "halt": ["stop"], "machines": ["engine"]}
+SYNONYMS = {
+    "machine": ["instance"],
+    "halt": ["stop"],
+    "machines": ["engine"],
+    "who": ["lookup", "calls"],
+    "backup": ["snapshot"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +85,28 @@ def test_what_a_person_wrote_comes_before_what_was_generated(index: Index) -> No
 def test_reads_come_before_what_destroys_unless_that_was_asked_for(index: Index) -> None:
     assert ids(index, "vpc", 2) == ["aws.ec2.describe_vpcs", "aws.ec2.delete_vpc"]
     assert ids(index, "delete a vpc", 1) == ["aws.ec2.delete_vpc"]
+
+
+def test_a_resource_type_makes_the_resource_but_is_not_meant_by_all_that_is_done_to_it(
+    index: Index,
+) -> None:
+    assert ids(index, "create a queue", 1) == ["aws.sqs.queue"]
+    assert ids(index, "queue", 1) == ["aws.sqs.queue"]
+    assert ids(index, "send to a queue", 1) == ["aws.sqs.send_message"]
+
+
+def test_a_verb_with_its_particle_is_one_word_if_that_is_known(index: Index) -> None:
+    assert "aws.backup.start_backup" in ids(index, "back up", 3)
+    assert ids(index, "stop in", 1) == ["aws.ec2.instance.stop"]
+
+
+def test_who_is_heeded_where_it_means_something_and_asks_for_what_reads(index: Index) -> None:
+    assert ids(index, "who stops instances")[0] != "aws.trail.lookup_calls"
+    assert ids(index, "who was it", 1) == ["aws.trail.lookup_calls"]
+
+
+def test_a_service_that_is_about_a_thing_comes_before_others_that_have_it_too(index: Index) -> None:
+    assert ids(index, "tag", 2) == ["aws.tagging.tag_it", "aws.a.tag_it"]
 
 
 def test_a_search_can_keep_to_one_family_and_to_a_limit(index: Index) -> None:
