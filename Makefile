@@ -15,7 +15,7 @@ UV      = VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv pip install --quiet --system-
 # the tests start it hundreds of times.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: dev test check format lock bench chaos clean help
+.PHONY: dev test check format docs lock bench chaos clean help
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make test    set everything up; run the tests"
 	@echo "make check   set everything up; run the linters, the type checker and the import rules"
 	@echo "make format  format the code and fix what can be fixed by itself"
+	@echo "make docs    write the pages about node types, docs/nodes, anew"
 	@echo "make bench   measure speed and memory beside plain Dagster"
 	@echo "make chaos   kill runs at 200 random moments and compare the cloud (KILLS=20 SEED=7)"
 	@echo "make lock    resolve the dependencies anew and write requirements.lock"
@@ -54,6 +55,9 @@ format: $(VENV)/.installed
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/cloudflow fmt
+
+docs: $(VENV)/.installed
+	$(BIN)/cloudflow nodes docs docs/nodes
 
 lock: $(VENV)/.installed
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --upgrade \

@@ -6,35 +6,31 @@ import json
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
 
+from cloudflow_dagster.cli.nodes_fields import (
+    ACCESSES,
+    REPEATS,
+    example_of,
+    fields_of,
+    first_sentence,
+    type_words,
+)
+from cloudflow_dagster.cli.nodes_pages import pages_of, write
 from cloudflow_dagster.cli.nodes_resource import resource_facts, resource_lines
 from cloudflow_dagster.cli.surroundings import give_up
 from cloudflow_dagster.diagnostics.wording import in_words
 from cloudflow_dagster.nodes.index import Index, NoFullTextSearchError
 from cloudflow_dagster.nodes.registry import Registry
 from cloudflow_dagster.nodes.search import Entry
-from cloudflow_dagster.nodes.spec import Access, NodeType, Port, Repeat
+from cloudflow_dagster.nodes.spec import NodeType, Port, Repeat
 from cloudflow_dagster.providers import catalogue
 
 _FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
 _PROVIDER = click.option("--provider", help="Only node types of this provider: aws, gcp, azure …")
-
-_ACCESSES: Mapping[Access, str] = {
-    Access.READ: "reads",
-    Access.CHANGE: "changes",
-    Access.DESTROY: "destroys",
-}
-
-_REPEATS: Mapping[Repeat, str] = {
-    Repeat.READ: "it changes nothing, so it is done again.",
-    Repeat.SAFE: "it is done again, because twice is the same as once.",
-    Repeat.TOKEN: "it is done again with the same idempotency token, so that it happens once.",
-    Repeat.LOOKUP: "what it would have made is looked for, and made again if it is not there.",
-    Repeat.ASK: "the run stops and asks whether it was done, unless the config makes that certain.",
-}
 
 
 @click.group("nodes")
@@ -81,6 +77,21 @@ def show_node(type: str, form: str) -> None:
     click.echo(json.dumps(_whole(node_type), indent=2) if form == "json" else _explained(node_type))
 
 
+@command.command("docs")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--services", is_flag=True, help="Also a page for each service; half a minute.")
+def write_pages(folder: Path, *, services: bool) -> None:
+    """Write pages about node types into FOLDER: one for each that a person wrote, and an index."""
+    registry = _registry()
+    with _index() as index:
+        pages = pages_of(registry, index.entries(), services=services)
+    try:
+        count = write(folder, pages)
+    except OSError as error:
+        give_up(f"{error.filename or folder}: {error.strerror or error}.")
+    click.echo(f"Wrote {count} pages to {folder}.")
+
+
 def _registry() -> Registry:
     registry = catalogue()
     for problem in registry.problems:
@@ -106,7 +117,7 @@ def _print(rows: Sequence[Entry], form: str) -> None:
         return
     width = max((len(t.id) for t in rows), default=0)
     for t in rows:
-        click.echo(f"{t.id.ljust(width)}  {t.access.ljust(7)}  {_first_sentence(t.description)}")
+        click.echo(f"{t.id.ljust(width)}  {t.access.ljust(7)}  {first_sentence(t.description)}")
 
 
 def _brief(t: NodeType | Entry) -> dict[str, Any]:
@@ -117,7 +128,7 @@ def _brief(t: NodeType | Entry) -> dict[str, Any]:
         "category": t.category,
         "kind": t.kind,
         "access": t.access,
-        "description": _first_sentence(t.description),
+        "description": first_sentence(t.description),
     }
 
 
@@ -152,14 +163,9 @@ def _port(port: Port) -> dict[str, Any]:
     return {"name": port.name, "carries": port.carries, "description": port.description}
 
 
-def _first_sentence(text: str) -> str:
-    sentence = text.partition("\n")[0].partition(". ")[0].rstrip(".")
-    return f"{sentence}." if sentence else ""
-
-
 def _explained(t: NodeType) -> str:
     lines = [
-        f"{t.id} - {t.label} ({t.kind}, {t.category}, {_ACCESSES[t.access]})",
+        f"{t.id} - {t.label} ({t.kind}, {t.category}, {ACCESSES[t.access]})",
         "",
         t.description.strip(),
         *(("", f"Destructive: {t.destructive}") if t.destructive else ()),
@@ -171,8 +177,8 @@ def _explained(t: NodeType) -> str:
         lines += ["", "Output ports depend on the config; always:"]
     else:
         lines += ["", "Output ports"]
-    lines += [f"  {p.name.ljust(24)} {_first_sentence(p.description)}".rstrip() for p in t.outputs]
-    lines += ["", "After an interruption", f"  {t.repeat}: {_REPEATS[t.repeat]}"]
+    lines += [line.rstrip() for line in _ports(t.outputs)]
+    lines += ["", "After an interruption", f"  {t.repeat}: {REPEATS[t.repeat]}"]
     if t.repeat is Repeat.TOKEN and t.token_seconds is not None:
         lines.append(
             f"  After {in_words(t.token_seconds)} the token may be forgotten: it asks then."
@@ -185,65 +191,27 @@ def _explained(t: NodeType) -> str:
         lines += ["", 'Undone by (`"compensate": {}`)', f"  {undone_by.type}", *filled]
     lines += resource_lines(t.resource)
     lines += ["", "Permissions", *(f"  {p}" for p in t.permissions_for() or ("none",))]
-    lines += ["", "Example", *(f"  {line}" for line in _example(t).splitlines())]
+    lines += ["", "Example", *(f"  {line}" for line in example_of(t).splitlines())]
     if t.documentation:
         lines += ["", f"Documentation: {t.documentation}"]
     return "\n".join(lines)
 
 
 def _fields(schema: Mapping[str, Any]) -> list[str]:
-    required = set(schema.get("required", ()))
     lines: list[str] = []
-    for name, field in schema.get("properties", {}).items():
-        notes = [_type_words(field)]
-        if name in required:
-            notes.append("required")
-        if "default" in field and field["default"] is not None:
-            notes.append(f"default {json.dumps(field['default'])}")
-        text = _first_sentence(field.get("description", ""))
-        lines.append(f"  {name.ljust(24)} {', '.join(notes)}. {text}".rstrip())
+    for field in fields_of(schema):
+        notes = [field.kind, *(["required"] if field.required else [])]
+        if field.default is not None:
+            notes.append(f"default {field.default}")
+        name = field.name if field.level == 0 else f"  {field.name}"
+        lines.append(f"  {name.ljust(24)} {', '.join(notes)}. {field.meaning}".rstrip())
     return lines
 
 
-def _type_words(field: Mapping[str, Any]) -> str:
-    if "enum" in field:
-        return "one of " + ", ".join(json.dumps(v) for v in field["enum"][:8])
-    if "anyOf" in field:
-        words = dict.fromkeys(_type_words(f) for f in field["anyOf"])
-        return " or ".join(w for w in words if w != "null")
-    if "$ref" in field:
-        return "object"
-    kind: str | list[str] = field.get("type", "any JSON")
-    if kind == "array":
-        return f"list of {_type_words(field.get('items', {}))}"
-    return kind if isinstance(kind, str) else " or ".join(kind)
-
-
-def _example(t: NodeType) -> str:
-    schema = t.config_schema
-    fields: Mapping[str, Any] = schema.get("properties", {})
-    config = {name: _sample(fields.get(name, {})) for name in schema.get("required", ())}
-    if t.check_config is not None and t.check_config(config):
-        # One of several fields is wanted, which a schema of fields does not say.
-        more = ({**config, name: _sample(field)} for name, field in fields.items())
-        config = next((each for each in more if not t.check_config(each)), config)
-    node: dict[str, Any] = {"id": t.id.rpartition(".")[2], "type": t.id}
-    return json.dumps(
-        {**node, **({"config": config} if config else {})}, indent=2, ensure_ascii=False
-    )
-
-
-def _sample(field: Mapping[str, Any]) -> Any:
-    if "default" in field:
-        return field["default"]
-    if field.get("enum"):
-        return field["enum"][0]
-    samples: dict[str, Any] = {
-        "integer": 1,
-        "number": 1,
-        "boolean": True,
-        "array": [],
-        "object": {},
-    }
-    kind: str | list[str] = field.get("type", "")
-    return samples.get(kind if isinstance(kind, str) else kind[0], "…")
+def _ports(ports: Sequence[Port]) -> list[str]:
+    """Return a line for each port, with what it carries where that is known."""
+    kinds = [type_words(port.schema) if port.schema else "" for port in ports]
+    return [
+        f"  {port.name.ljust(24)} {f'{kind}. ' if kind else ''}{first_sentence(port.description)}"
+        for port, kind in zip(ports, kinds, strict=True)
+    ]

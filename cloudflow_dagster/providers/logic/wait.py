@@ -41,8 +41,10 @@ def check_wait(config: Mapping[str, Json]) -> list[Finding]:
 class Approval(TypedDict, total=False):
     """Who is asked for an approval, and what."""
 
-    message: str
-    approvers: list[str]
+    message: Annotated[str, Field(description="What is asked, for whoever answers.")]
+    approvers: Annotated[
+        list[str], Field(description="Names of the users who may answer; anybody, if not given.")
+    ]
 
 
 @action(

@@ -1,0 +1,154 @@
+"""What `cloudflow nodes show` and the pages about node types have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cloudflow_dagster.nodes.spec import Access, NodeType, Repeat
+
+_DEPTH = 2
+"""Levels of fields within fields that are explained; deeper ones are in the schema."""
+_LISTED = 8
+_SAMPLES: Mapping[str, Any] = {
+    "integer": 1,
+    "number": 1,
+    "boolean": True,
+    "array": [],
+    "object": {},
+}
+
+ACCESSES: Mapping[Access, str] = {
+    Access.READ: "reads",
+    Access.CHANGE: "changes",
+    Access.DESTROY: "destroys",
+}
+
+REPEATS: Mapping[Repeat, str] = {
+    Repeat.READ: "it changes nothing, so it is done again.",
+    Repeat.SAFE: "it is done again, because twice is the same as once.",
+    Repeat.TOKEN: "it is done again with the same idempotency token, so that it happens once.",
+    Repeat.LOOKUP: "what it would have made is looked for, and made again if it is not there.",
+    Repeat.ASK: "the run stops and asks whether it was done, unless the config makes that certain.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a config.
+
+    Attributes:
+        name: With the names of the fields that it stands in: `approval.message`; `tags[].Key` of
+            each entry of a list.
+        level: Fields that it stands in.
+        kind: Its type in words.
+        required: Whether it must be there, if what it stands in is.
+        default: As JSON, if there is one that says something.
+        meaning: A sentence.
+    """
+
+    name: str
+    level: int
+    kind: str
+    required: bool
+    default: str | None
+    meaning: str
+
+
+def fields_of(schema: Mapping[str, Any]) -> Iterator[Field]:
+    """Yield the fields of a config and those that stand in them."""
+    yield from _fields(schema, schema.get("$defs", {}), "", 0)
+
+
+def _fields(
+    schema: Mapping[str, Any], defined: Mapping[str, Any], prefix: str, level: int
+) -> Iterator[Field]:
+    required = set(schema.get("required", ()))
+    for name, field in schema.get("properties", {}).items():
+        default = field.get("default")
+        yield Field(
+            f"{prefix}{name}",
+            level,
+            type_words(field),
+            name in required,
+            None if default is None else json.dumps(default, ensure_ascii=False),
+            first_sentence(field.get("description", "")),
+        )
+        if level < _DEPTH:
+            inner, suffix = _inside(field, defined)
+            yield from _fields(inner, defined, f"{prefix}{name}{suffix}.", level + 1)
+
+
+def _inside(field: Mapping[str, Any], defined: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
+    """Return the schema whose fields stand in a field, and what its name gets: `[]` for lists."""
+    if reference := field.get("$ref"):
+        return _inside(defined.get(reference.removeprefix("#/$defs/"), {}), defined)
+    if field.get("x-format") == "bytes":
+        return {}, ""
+    if field.get("type") == "array":
+        inner, suffix = _inside(field.get("items", {}), defined)
+        return inner, f"[]{suffix}"
+    for choice in field.get("anyOf", ()):
+        found = _inside(choice, defined)
+        if found[0]:
+            return found
+    return (field, "") if field.get("properties") else ({}, "")
+
+
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a text, with its period."""
+    sentence = text.partition("\n")[0].partition(". ")[0].rstrip(".")
+    return f"{sentence}." if sentence else ""
+
+
+def type_words(field: Mapping[str, Any]) -> str:
+    """Return a schema's type in words: "list of string"."""
+    if "enum" in field:
+        return "one of " + ", ".join(json.dumps(v) for v in field["enum"][:_LISTED])
+    if "anyOf" in field:
+        words = dict.fromkeys(type_words(f) for f in field["anyOf"])
+        return " or ".join(w for w in words if w != "null")
+    if "$ref" in field:
+        return "object"
+    kind: str | list[str] = field.get("type", "any JSON")
+    if kind == "array":
+        return f"list of {type_words(field.get('items', {}))}"
+    words = kind if isinstance(kind, str) else " or ".join(k for k in kind if k != "null")
+    return words + _known_values(field)
+
+
+def _known_values(field: Mapping[str, Any]) -> str:
+    """Return values that are known, where others may be allowed as well."""
+    known = field.get("x-enum", ())
+    if not known:
+        return ""
+    more = ", …" if len(known) > _LISTED else ""
+    return f" such as {', '.join(map(json.dumps, known[:_LISTED]))}{more}"
+
+
+def example_of(node_type: NodeType) -> str:
+    """Return a node of the type as a flow has it, with the fields that it must have."""
+    schema = node_type.config_schema
+    fields: Mapping[str, Any] = schema.get("properties", {})
+    config = {name: _sample(fields.get(name, {})) for name in schema.get("required", ())}
+    check = node_type.check_config
+    if check is not None and check(config):
+        # One of several fields is wanted, which a schema of fields does not say.
+        more = ({**config, name: _sample(field)} for name, field in fields.items())
+        config = next((each for each in more if not check(each)), config)
+    node: dict[str, Any] = {"id": node_type.id.rpartition(".")[2], "type": node_type.id}
+    return json.dumps(
+        {**node, **({"config": config} if config else {})}, indent=2, ensure_ascii=False
+    )
+
+
+def _sample(field: Mapping[str, Any]) -> Any:
+    if "default" in field:
+        return field["default"]
+    for values in ("enum", "x-enum"):
+        if field.get(values):
+            return field[values][0]
+    kind: str | list[str] = field.get("type", "")
+    return _SAMPLES.get(kind if isinstance(kind, str) else kind[0], "…")
