@@ -329,6 +329,8 @@ def memory_of(root: Path) -> dict[str, float]:
     for pid in processes_in(root):
         with suppress(OSError):
             words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+            # Those that were forked have the command of what they were forked from.
+            words.insert(0, Path(f"/proc/{pid}/comm").read_text())
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             pss = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
             name = what(words)
@@ -340,9 +342,10 @@ def what(command: list[str]) -> str:
     """Return what a process is, from its command line."""
     text = " ".join(command)
     marks = {
-        "code server": ("code_server", "api grpc"),
-        "daemon": ("dagster._daemon", "flows_location.daemon"),
-        "web server": ("dagster_webserver", "flows_location.web"),
+        "code server": ("cf code server", "api grpc"),
+        "daemon": ("dagster._daemon", "cf daemon"),
+        "web server": ("dagster_webserver", "cf web server"),
+        "warm process": ("cf warm process",),
         "simulated cloud": ("cloudflow_dagster.simulator",),
         "sandbox": ("sandbox_worker",),
         "starter": ("dev",),

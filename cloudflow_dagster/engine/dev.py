@@ -1,8 +1,10 @@
 """`cloudflow dev`: everything that a project needs, started by one process and stopped by it.
 
 It starts the simulated cloud (if a credential uses it), a code server that sees changes in
-`flows/`, Dagster's web server and Dagster's daemon, each as a process of its own. What ends by
-itself ends all: nothing is restarted in silence.
+`flows/`, the process that runs are forked from, Dagster's web server and Dagster's daemon, each as
+a process of its own. Those with Dagster in them are forked from this one, which imports it once for
+all while the simulated cloud is filled. What ends by itself ends all: nothing is restarted in
+silence.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from typing import Any, TextIO
 import yaml
 
 from cloudflow_dagster.engine import processes
+from cloudflow_dagster.engine.forked import Program, can_fork, fork_or_start, preload
 from cloudflow_dagster.engine.instance import dagster_home, open_instance
 from cloudflow_dagster.engine.processes import Child
 from cloudflow_dagster.engine.storage import StorageError, storage_explained, try_out
@@ -40,6 +43,7 @@ from cloudflow_dagster.simulator import (
     SimulatorMissingError,
     check_installed,
 )
+from cloudflow_dagster.simulator.server import listening
 
 LOCATION = "cloudflow"
 """As in `origins.py`, which would import Dagster."""
@@ -53,9 +57,15 @@ _START = 180.0
 """Seconds until something must answer."""
 _COULD_NOT = 2
 _SIMULATOR = "simulated cloud"
-_PARTS = "import sys; from cloudflow_dagster.engine import flows_location; "
-_WEB = f"{_PARTS} sys.argv[0] = 'dagster-webserver'; flows_location.web_server()"
-_DAEMON = f"{_PARTS} sys.argv[0] = 'dagster-daemon'; flows_location.daemon()"
+_ENGINE = "cloudflow_dagster.engine"
+_SHARED = (
+    f"{_ENGINE}.code_server",
+    f"{_ENGINE}.flows_location",
+    f"{_ENGINE}.warm.dead",
+    f"{_ENGINE}.warm.location",
+    "dagster._daemon.cli",
+)
+"""What more than one of the processes imports."""
 
 
 class DevError(Exception):
@@ -123,22 +133,21 @@ class _Running:
         with storage_explained(self.project):
             environment = {"DAGSTER_HOME": str(dagster_home(self.project))}
         self._say("Starting …")
-        if self.project.simulated and ENVIRONMENT_VARIABLE not in os.environ:
-            self.simulated_aws = self._start_simulator(told)
-            environment[ENVIRONMENT_VARIABLE] = self.simulated_aws
-        else:
-            self.simulated_aws = os.environ.get(ENVIRONMENT_VARIABLE)
-        python = [sys.executable]
+        filled = self._start_simulator(environment)
+        if can_fork():
+            preload(_SHARED)
         self._warm_up(Path(environment["DAGSTER_HOME"]), environment)
-        module = "cloudflow_dagster.engine.code_server"
-        self._start(_CODE_SERVER, [*python, "-m", module, "--socket", str(code)], environment)
+        arguments = ["--socket", str(code)]
+        self._fork(_CODE_SERVER, f"{_ENGINE}.code_server", "main", arguments, environment)
         page = ["-h", self.host, "-p", str(self.port), "-w", str(workspace)]
-        self._start("web server", [*python, "-c", _WEB, *page], environment)
+        self._fork("web server", f"{_ENGINE}.flows_location", "web_server", page, environment)
         self._wait(told, lambda: _accepts(code))
         # At `info` it writes lines every few seconds although nothing happens.
         quiet = ["run", "-w", str(workspace), "--log-level", "warning"]
         # It goes on with runs that are interrupted, and must not while all of this ends.
-        self._start("daemon", [*python, "-c", _DAEMON, *quiet], environment, at_once=True)
+        where = f"{_ENGINE}.flows_location"
+        self._fork("daemon", where, "daemon", quiet, environment, at_once=True)
+        self._wait(told, filled)
         self._wait(told, lambda: _shows_flows(self.web))
 
     def _warm_up(self, home: Path, environment: dict[str, str]) -> None:
@@ -147,11 +156,11 @@ class _Running:
         It may end by itself: then the next launch starts another.
         """
         settings = (home / "dagster.yaml").read_text("utf-8", errors="replace")
-        if sys.platform != "linux" or "cloudflow_dagster.engine.launcher" not in settings:
+        if sys.platform != "linux" or f"{_ENGINE}.launcher" not in settings:
             return
-        command = [sys.executable, "-m", "cloudflow_dagster.engine.warm.zygote", "--interrupts"]
-        code = ["--module", "cloudflow_dagster.engine.code_location"]
-        self._start("warm process", [*command, "--home", str(home), *code], environment)
+        code = ["--module", f"{_ENGINE}.code_location"]
+        arguments = ["--interrupts", "--home", str(home), *code]
+        self._fork("warm process", f"{_ENGINE}.warm.zygote", "main", arguments, environment)
         self._warm = self.children.pop()
 
     def _cool_down(self) -> None:
@@ -161,7 +170,7 @@ class _Running:
         processes.stop([self._warm], _PATIENCE)
         if self._going_on():
             home = self.project.state / "dagster"
-            command = [sys.executable, "-m", "cloudflow_dagster.engine.warm.interrupt"]
+            command = [sys.executable, "-m", f"{_ENGINE}.warm.interrupt"]
             with suppress(subprocess.TimeoutExpired):
                 subprocess.run(  # noqa: S603 - the command is ours
                     [*command, "--home", str(home)], check=False, timeout=_PATIENCE
@@ -171,42 +180,53 @@ class _Running:
         """Return how many runs go on in workers."""
         return len(list((self.project.state / "dagster" / "run_workers").glob("*.json")))
 
-    def _start(
+    def _fork(
         self,
         name: str,
-        command: list[str],
+        module: str,
+        function: str,
+        arguments: list[str],
         environment: dict[str, str],
         *,
         at_once: bool = False,
-    ) -> Child:
-        child = processes.start(
+    ) -> None:
+        child = fork_or_start(
             name,
-            command,
+            Program(module, function, arguments),
             logs=self.project.state / "logs",
             environment={**environment, "PYTHONUNBUFFERED": "1"},
             folder=self.project.root,
             at_once=at_once,
         )
         self.children.append(child)
-        return child
 
-    def _start_simulator(self, told: threading.Event) -> str:
+    def _start_simulator(self, environment: dict[str, str]) -> Callable[[], bool]:
+        """Start the simulated cloud, if there is to be one; return whether it is filled, to ask.
+
+        Its address goes into the environment of the others, which wait for its answers till then.
+        """
+        self.simulated_aws = os.environ.get(ENVIRONMENT_VARIABLE)
+        if not self.project.simulated or self.simulated_aws:
+            return lambda: True
         try:
             check_installed()
         except SimulatorMissingError as error:
             raise DevError(str(error)) from None
-        command = [sys.executable, "-m", "cloudflow_dagster.simulator"]
-        child = self._start(_SIMULATOR, command, {})
-        found: list[str] = []
-
-        def answers() -> bool:
-            for line in child.log.read_text("utf-8", errors="replace").splitlines():
-                with suppress(ValueError, TypeError, KeyError):
-                    found.append(json.loads(line)["simulated_aws"])
-            return bool(found)
-
-        self._wait(told, answers)
-        return found[0] if found else ""
+        with listening() as listener:
+            address, port = listener.getsockname()
+            number = listener.fileno()
+            child = processes.start(
+                _SIMULATOR,
+                [sys.executable, "-m", "cloudflow_dagster.simulator", "--socket", str(number)],
+                logs=self.project.state / "logs",
+                environment={"PYTHONUNBUFFERED": "1"},
+                folder=self.project.root,
+                inherited=[number],
+            )
+        self.children.append(child)
+        endpoint = f"http://{address}:{port}"
+        self.simulated_aws = environment[ENVIRONMENT_VARIABLE] = endpoint
+        return lambda: endpoint in child.log.read_text("utf-8", errors="replace")
 
     def _wait(self, told: threading.Event, condition: Callable[[], bool]) -> None:
         """Wait until a condition holds, all is told to stop, or something has ended."""

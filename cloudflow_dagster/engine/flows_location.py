@@ -14,6 +14,7 @@ starts, and in no others.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections import OrderedDict
 from typing import Any, cast
@@ -147,6 +148,7 @@ def web_server() -> None:
     from dagster_webserver.cli import main  # noqa: PLC0415 - the daemon does not need it
 
     install()
+    sys.argv[0] = "dagster-webserver"
     main()
 
 
@@ -155,4 +157,5 @@ def daemon() -> None:
     from dagster._daemon.cli import main  # noqa: PLC0415 - as above
 
     install()
+    sys.argv[0] = "dagster-daemon"
     main()

@@ -11,8 +11,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 _LAST_LINES = 15
+
+
+class Process(Protocol):
+    """What is asked of a process, as `subprocess.Popen` answers."""
+
+    @property
+    def pid(self) -> int:
+        """Its id."""
+        ...
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status (what killed it, negative), if it was found to have ended."""
+        ...
+
+    def poll(self) -> int | None:
+        """Look whether it has ended; return its exit status."""
+        ...
+
+    def terminate(self) -> None:
+        """Tell it to stop (SIGTERM)."""
+        ...
+
+    def wait(self) -> int:
+        """Wait until it has ended; return its exit status."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -26,7 +53,7 @@ class Child:
     """
 
     name: str
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
 
     @property
@@ -51,6 +78,7 @@ def start(
     environment: Mapping[str, str],
     folder: Path,
     at_once: bool = False,
+    inherited: Sequence[int] = (),
 ) -> Child:
     """Start a process that ends with this one, even if this one is killed with signal 9 (Linux).
 
@@ -61,9 +89,9 @@ def start(
         environment: What it finds in its environment, beside what this process has.
         folder: Its current directory.
         at_once: Whether it is killed when this one ends by accident, instead of told to stop.
+        inherited: Open files of this process that it has too, by number.
     """
-    logs.mkdir(parents=True, exist_ok=True)
-    log = logs / f"{name.replace(' ', '_')}.log"
+    log = log_of(name, logs)
     how = ["--kill"] if at_once else []
     lifeline = [sys.executable, "-m", "cloudflow_dagster.engine.lifeline", *how, str(os.getpid())]
     with log.open("wb") as output:
@@ -75,8 +103,15 @@ def start(
             env={**os.environ, **environment},
             cwd=folder,
             start_new_session=True,
+            pass_fds=inherited,
         )
     return Child(name, process, log)
+
+
+def log_of(name: str, logs: Path) -> Path:
+    """Return where the output of a process goes, in a folder that is made if it is not there."""
+    logs.mkdir(parents=True, exist_ok=True)
+    return logs / f"{name.replace(' ', '_')}.log"
 
 
 def stop(children: Iterable[Child], patience: float) -> None:

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Generator
@@ -25,6 +26,13 @@ def main() -> int:
     parser.add_argument(
         "--state", type=Path, help="folder in which others find it (`simulated_aws.json`)"
     )
+    parser.add_argument(
+        "--socket",
+        type=int,
+        metavar="NUMBER",
+        help="serve on this open socket, which listens already; who connects to it is answered "
+        "once the cloud is filled",
+    )
     parser.add_argument("--empty", action="store_true", help="without the estate")
     parser.add_argument(
         "--with-parent", action="store_true", help="end when the process that started it ends"
@@ -38,8 +46,9 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     parent = os.getppid()
+    listener = None if options.socket is None else socket.socket(fileno=options.socket)
     try:
-        cloud = start_simulated_aws(options.port, seeded=not options.empty)
+        cloud = start_simulated_aws(options.port, seeded=not options.empty, listener=listener)
     except (OSError, SimulatorMissingError) as error:
         sys.stderr.write(f"The simulated cloud did not start: {error}\n")
         return 2

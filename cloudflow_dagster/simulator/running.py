@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,12 +49,16 @@ def _missing(package: str | None) -> SimulatorMissingError:
     )
 
 
-def start_simulated_aws(port: int = 0, *, seeded: bool = True) -> SimulatedAws:
+def start_simulated_aws(
+    port: int = 0, *, seeded: bool = True, listener: socket.socket | None = None
+) -> SimulatedAws:
     """Start a simulated AWS cloud in this process.
 
     Args:
         port: 0 for any free one.
         seeded: Whether to fill it with the estate.
+        listener: A socket that listens already, instead of a port; nobody who connects to it is
+            answered before the cloud is filled.
 
     Raises:
         OSError: The port is taken.
@@ -62,16 +67,20 @@ def start_simulated_aws(port: int = 0, *, seeded: bool = True) -> SimulatedAws:
     from cloudflow_dagster.simulator.seed import seed  # noqa: PLC0415 - costs 20 ms
 
     try:
-        cloud = SimulatedAws(port)
+        cloud = SimulatedAws(0 if listener else port)
     except ImportError as error:
         raise _missing(error.name) from None
-    if seeded:
-        try:
+    try:
+        if seeded:
             seed(cloud.endpoint)
-        except BaseException:
-            cloud.stop()
-            raise
-    return cloud
+        # One of the same estate; it is there before the first one stops, so the estate stays.
+        found = SimulatedAws(listener=listener) if listener else cloud
+    except BaseException:
+        cloud.stop()
+        raise
+    if listener:
+        cloud.stop()
+    return found
 
 
 @contextmanager

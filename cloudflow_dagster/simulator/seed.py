@@ -8,6 +8,7 @@ import zipfile
 from typing import Any
 
 from cloudflow_dagster.simulator import estate
+from cloudflow_dagster.simulator.haste import hasten
 from cloudflow_dagster.simulator.server import CONTROL_PATH, call
 from cloudflow_dagster.simulator.session import ACCOUNT, REGION, SECOND_ACCOUNT, EstateAccount
 
@@ -22,7 +23,8 @@ def seed(endpoint: str) -> bool:
     Returns:
         Whether anything was added.
     """
-    main = EstateAccount(endpoint)
+    models = hasten()
+    main = EstateAccount(endpoint, models=models)
     try:
         # The bucket that is made last.
         last = estate.BUCKETS[-1].name
@@ -35,7 +37,7 @@ def seed(endpoint: str) -> bool:
         _fill_data(main, role)
         for region, network in estate.NETWORKS.items():
             _fill_region(endpoint, main, ACCOUNT, region, network)
-        second = EstateAccount(endpoint, AUDIT_ROLE)
+        second = EstateAccount(endpoint, AUDIT_ROLE, models)
         try:
             for region, network in estate.SECOND_NETWORKS.items():
                 _fill_region(endpoint, second, SECOND_ACCOUNT, region, network)

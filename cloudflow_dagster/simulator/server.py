@@ -35,22 +35,20 @@ class SimulatedAws:
         endpoint: Its address, for every service.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, listener: socket.socket | None = None) -> None:
         """Start it.
 
         Args:
             port: 0 for any free one.
+            listener: A socket that listens already, instead of a port; it is closed.
 
         Raises:
             OSError: The port is taken.
         """
         serving = importlib.import_module("werkzeug.serving")
         # The socket is opened here because werkzeug would end the process if the port is taken.
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener = listener or listening(port)
         try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((HOST, port))
-            listener.listen(128)
             self._port: int = listener.getsockname()[1]
             self._server: Any = serving.make_server(
                 HOST,
@@ -92,6 +90,26 @@ class SimulatedAws:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def listening(port: int = 0) -> socket.socket:
+    """Return a socket of this machine alone that listens; who connects to it waits for an answer.
+
+    Args:
+        port: 0 for any free one.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(128)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def call(endpoint: str, method: str, path: str, body: dict[str, Any] | None = None) -> None:

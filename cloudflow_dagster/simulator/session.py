@@ -42,7 +42,7 @@ class _Given:
         return self._credentials
 
 
-def isolated_session(region: str | None = None, credentials: Any = None) -> Any:
+def isolated_session(region: str | None = None, credentials: Any = None, models: Any = None) -> Any:
     """Return a session that looks at no environment variable and no file of this machine.
 
     Nothing that is meant for a real account (a profile, an endpoint, a FIPS switch, an access key)
@@ -51,6 +51,7 @@ def isolated_session(region: str | None = None, credentials: Any = None) -> Any:
     Args:
         region: Where clients work; us-east-1 if nobody says.
         credentials: botocore credentials; those of the first account if nobody says.
+        models: A loader of service models; the one of this process if nobody says.
     """
     module = importlib.import_module("botocore.session")
     constants: dict[str, Any] = {
@@ -60,7 +61,7 @@ def isolated_session(region: str | None = None, credentials: Any = None) -> Any:
     for file in ("config_file", "credentials_file"):
         constants[file] = (None, None, os.devnull, None)
     session = module.Session(session_vars=constants)
-    session.register_component("data_loader", service_models())
+    session.register_component("data_loader", models or service_models())
     session.set_config_variable("region", region or REGION)
     keys = importlib.import_module("botocore.credentials").Credentials
     session.register_component(
@@ -76,12 +77,13 @@ class EstateAccount:
     Args:
         endpoint: The simulated cloud's address.
         role: ARN of a role in another account to assume.
+        models: As of `isolated_session`.
     """
 
-    def __init__(self, endpoint: str, role: str | None = None) -> None:
+    def __init__(self, endpoint: str, role: str | None = None, models: Any = None) -> None:
         self._endpoint = endpoint
         self._clients: dict[tuple[str, str], Any] = {}
-        self._session = isolated_session()
+        self._session = isolated_session(models=models)
         if role is not None:
             got = self.client("sts").assume_role(RoleArn=role, RoleSessionName="estate")
             keys: dict[str, str] = got["Credentials"]
@@ -90,7 +92,8 @@ class EstateAccount:
             self._session = isolated_session(
                 credentials=module.Credentials(
                     keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]
-                )
+                ),
+                models=models,
             )
 
     def client(self, service: str, region: str = REGION) -> Any:

@@ -133,7 +133,7 @@ class Deployment:
             alone: Whether the process that executes the run is spared.
         """
         spared = self.worker(run_id) if alone else None
-        return _kill(p for p in self._processes("warm.zygote") if p != spared) > 0
+        return _kill(p for p in self._processes("cf warm", "warm.zygote") if p != spared) > 0
 
     def kill_dev(self) -> bool:
         """Kill `cloudflow dev` itself; what it has started ends with it, in order.
@@ -150,28 +150,31 @@ class Deployment:
     def _wait_for_the_rest(self) -> None:
         """Wait until what the `cloudflow dev` before has started has ended; runs may take long."""
         give_up = time.monotonic() + 60
-        while list(self._processes("cloudflow_dagster.engine")) and time.monotonic() < give_up:
+        while (
+            list(self._processes("cf ", "cloudflow_dagster.engine")) and time.monotonic() < give_up
+        ):
             time.sleep(0.1)
 
     def kill_everything(self) -> bool:
         """Kill all processes of the project at once."""
         killed = 0
-        while found := list(self._processes("")):
+        while found := list(self._processes()):
             killed += _kill(found)
             for each in (self._dev, *self.terminals):
                 if each is not None:
                     each.wait()
         return killed > 0
 
-    def _processes(self, words: str) -> Iterator[int]:
-        """Yield the processes of this deployment whose command has these words."""
+    def _processes(self, *words: str) -> Iterator[int]:
+        """Yield the processes of this deployment whose name or command has one of these words."""
         mark = f"{_MARK}={self._mark}".encode()
         for folder in Path("/proc").iterdir():
             if not folder.name.isdigit() or int(folder.name) == os.getpid():
                 continue
             with suppress(OSError):
                 environment = (folder / "environ").read_bytes().split(b"\0")
-                if mark in environment and words.encode() in (folder / "cmdline").read_bytes():
+                named = (folder / "comm").read_bytes() + (folder / "cmdline").read_bytes()
+                if mark in environment and (not words or any(w.encode() in named for w in words)):
                     yield int(folder.name)
 
 

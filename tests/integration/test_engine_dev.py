@@ -517,7 +517,7 @@ def test_all_is_stopped_when_a_part_ends_by_itself(tmp_path: Path) -> None:
     daemon = next(
         pid
         for pid in everything_of(root)
-        if b"flows_location.daemon" in (Path("/proc") / str(pid) / "cmdline").read_bytes()
+        if (Path("/proc") / str(pid) / "comm").read_text().strip() == "cf daemon"
     )
     os.kill(daemon, signal.SIGKILL)
 

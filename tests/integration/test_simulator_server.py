@@ -221,14 +221,30 @@ def test_motos_start_is_hastened() -> None:
     code = (
         "from cloudflow_dagster.simulator import start_simulated_aws\n"
         "with start_simulated_aws(seeded=False):\n"
-        "    import moto.core.utils as utils, moto.ec2.models.amis as amis\n"
-        "    utils.get_service_model('sqs'), utils.get_service_model('sns')\n"
-        "    print(utils.create_loader.cache_info().hits, len(amis.AMIS))\n"
+        "    import botocore.session, moto.core.utils as utils, moto.ec2.models.amis as amis\n"
+        "    from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS as offered\n"
+        "    session = botocore.session.get_session()\n"
+        "    one = session.get_component('data_loader') is utils.create_loader()\n"
+        "    kept = [o for all in offered.values() for o in all.values() if type(o) is list]\n"
+        "    print(int(one), len(amis.AMIS), len(kept))\n"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    hits, images = map(int, run.stdout.split())
-    assert hits >= 1
+    one, images, kept = map(int, run.stdout.split())
+    assert one == 1
     assert images < 10
+    assert kept == 0
+
+
+def test_types_of_machines_are_told_though_they_are_not_kept() -> None:
+    with start_simulated_aws(seeded=False) as cloud:
+        account = EstateAccount(cloud.endpoint)
+        ec2 = account.client("ec2")
+        asked = [{"Name": "instance-type", "Values": ["t3.micro"]}]
+        for kind, place in (("region", "us-east-1"), ("availability-zone", "us-east-1a")):
+            told = ec2.describe_instance_type_offerings(LocationType=kind, Filters=asked)
+            of_t3 = {"InstanceType": "t3.micro", "LocationType": kind, "Location": place}
+            assert of_t3 in told["InstanceTypeOfferings"]
+        account.close()
 
 
 def test_without_moto_it_names_the_extra() -> None:
