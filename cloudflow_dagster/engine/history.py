@@ -64,6 +64,11 @@ class KeptRunStorage(SqliteRunStorage):
         self._has_backfill = self._has_backfill or super().has_backfill_id_column()
         return self._has_backfill
 
+    def has_execution_plan_snapshot(self, execution_plan_snapshot_id: str) -> bool:
+        """Return whether a plan is stored, without reading it; asked for each new run."""
+        # Snapshots of jobs and plans lie in one table, under ids that are made from what they are.
+        return self.has_job_snapshot(execution_plan_snapshot_id)
+
 
 class KeptScheduleStorage(SqliteScheduleStorage):
     """Dagster's schedule storage on connections that are kept open."""

@@ -248,6 +248,10 @@ def test_the_history() -> None:
         made_by = inspect.getsource(storage).split("def connect")[0]
         assert "PRAGMA journal_mode=WAL" in made_by
     assert "cls(conn_string" in inspect.getsource(SqliteRunStorage.from_local)
+    # A plan's snapshot is stored as a job's is, and a look for its id reads no more than that.
+    for name in ("add_execution_plan_snapshot", "add_job_snapshot"):
+        assert "self._add_snapshot(" in inspect.getsource(getattr(SqliteRunStorage, name)), name
+    assert "self._has_snapshot_id(" in inspect.getsource(SqliteRunStorage.has_job_snapshot)
     assert "overrides" in inspect.signature(InstanceRef.from_dir).parameters
 
 

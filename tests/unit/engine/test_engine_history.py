@@ -140,6 +140,19 @@ def test_what_changes_the_status_of_a_run_is_written_at_once(
     assert on_disk(project.state / "dagster" / "history") == 2
 
 
+def test_whether_a_plan_is_stored_is_known_without_reading_it(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = instance.run_storage
+    run = instance.create_run_for_job(dg.GraphDefinition(name="nothing").to_job())
+    assert run.execution_plan_snapshot_id
+    assert storage.get_execution_plan_snapshot(run.execution_plan_snapshot_id)
+
+    monkeypatch.setattr(SqlRunStorage, "_get_snapshot", None)
+    assert storage.has_execution_plan_snapshot(run.execution_plan_snapshot_id)
+    assert not storage.has_execution_plan_snapshot("another")
+
+
 def test_events_of_assets_are_written_at_once(
     project: Project, instance: dg.DagsterInstance
 ) -> None:
