@@ -34,7 +34,7 @@ from typing import Any
 
 NODES = 10
 ROUNDS = 5
-PATIENCE = 120.0
+PATIENCE = 600.0
 """Seconds until something must have happened."""
 SETTLE = 10.0
 IDLE = 15.0
@@ -186,7 +186,7 @@ class Web:
         """Return what it answers to a question in GraphQL."""
         body = json.dumps({"query": query}).encode()
         request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.load(answer)["data"]
 
     def repository(self) -> tuple[str, str, list[str]]:
