@@ -6,7 +6,6 @@ have it at once, and share its memory. Linux alone: other systems' libraries do 
 
 from __future__ import annotations
 
-import atexit
 import ctypes
 import gc
 import io
@@ -14,14 +13,12 @@ import os
 import signal
 import sys
 import threading
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
 
+from cloudflow_dagster.engine.fork_end import end_after
 from cloudflow_dagster.engine.lifeline import end_with_parent
 from cloudflow_dagster.engine.processes import Child, log_of, start
 
@@ -155,7 +152,7 @@ def fork_or_start(
         try:
             pid = os.fork()
             if pid == 0:
-                _be(lambda: body(output.fileno()))
+                end_after(lambda: body(output.fileno()))
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return Child(name, Forked(pid), log)
@@ -174,25 +171,3 @@ def _leave(output: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, write_through=True)
-
-
-def _be(body: Callable[[], None]) -> NoReturn:
-    """Do something and end, as an interpreter of its own would."""
-    status = 1
-    try:
-        body()
-        status = 0
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
-        if isinstance(end.code, str):
-            sys.stderr.write(f"{end.code}\n")
-    except BaseException:  # it must not get into its parent's frames
-        traceback.print_exc()
-    finally:
-        with suppress(Exception):
-            # What code has asked for to be done at the end; `sys.exit` would go on in the parent.
-            atexit._run_exitfuncs()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
-            sys.stderr.flush()
-        os._exit(status)

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
+from typing_extensions import override
 
 from cloudflow_dagster.nodes.declared import DeclaredNodes
 from cloudflow_dagster.nodes.spec import Access, Carries, Kind, NodeType, Repeat
 from cloudflow_dagster.providers import catalogue
 from cloudflow_dagster.providers.aws import AwsNodes
+from cloudflow_dagster.providers.aws.declare_resource import AwsResource, Found, aws_resource
 from cloudflow_dagster.providers.aws.models import load_service, services
+from cloudflow_dagster.providers.aws.operations import Operations
 from cloudflow_dagster.providers.aws.palette import LOOKS
 from cloudflow_dagster.providers.aws.permissions.actions import actions_of
 from cloudflow_dagster.providers.aws.tokens import OWN_TOKENS, tokens_of
@@ -150,3 +153,36 @@ HARMFUL = re.compile(r"\.(terminate|empty|delete\w*)$")
 def test_what_takes_away_says_so(curated: NodeType) -> None:
     assert bool(HARMFUL.search(curated.id)) == (curated.destructive is not None)
     assert (curated.access is Access.READ) == (curated.repeat is Repeat.READ)
+
+
+def test_a_type_that_declares_changes_can_make_them() -> None:
+    class Rock(AwsResource):
+        """A rock."""
+
+        noun = "rock"
+        name: str
+
+        @override
+        def create(self, aws: Operations) -> str:
+            return self.name
+
+        @classmethod
+        @override
+        def read(cls, aws: Operations, identifier: str) -> Found:
+            return None
+
+        @classmethod
+        @override
+        def delete(cls, aws: Operations, identifier: str) -> None: ...
+
+    calls = ("sns.CreateTopic",)
+    declare = aws_resource(
+        "aws.sns.rock",
+        label="Rock",
+        create=calls,
+        read=calls,
+        delete=calls,
+        update={"sns.TagResource": ("name",)},
+    )
+    with pytest.raises(TypeError, match="has `update` if"):
+        declare(Rock)

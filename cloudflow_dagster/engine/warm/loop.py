@@ -6,16 +6,16 @@ holds at that moment stays locked in the child forever.
 
 from __future__ import annotations
 
-import atexit
 import os
 import selectors
 import signal
 import socket
 import sys
-import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from typing import IO
+
+from cloudflow_dagster.engine.fork_end import end_after
 
 Readable = socket.socket | IO[bytes]
 
@@ -77,27 +77,19 @@ class Loop:
 
         The child has none of this process's sockets. It ends when the body does.
         """
-        sys.stdout.flush()
-        sys.stderr.flush()
-        pid = os.fork()
-        if pid:
-            self._children.add(pid)
-            return pid
-        status = 1
-        try:
+
+        def child() -> None:
             os.setsid()
             self._leave()
             body()
-            status = 0
-            # As at the end of any process: what code has asked for is done.
-            atexit._run_exitfuncs()  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - `sys.exit` would go on in the parent's frames
-        except BaseException:  # it must not get into its parent's loop
-            traceback.print_exc()
-        finally:
-            with suppress(OSError, ValueError):
-                sys.stdout.flush()
-                sys.stderr.flush()
-            os._exit(status)
+
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if not pid:
+            end_after(child)
+        self._children.add(pid)
+        return pid
 
     def _leave(self) -> None:
         """Let go, in a child, of what belongs to its parent."""

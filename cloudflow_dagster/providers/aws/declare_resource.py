@@ -96,8 +96,10 @@ class AwsResource(ResourceFields):
         """Look at one, by its identifier or by what `identify` says."""
 
     def update(self, aws: Operations, identifier: str, changed: Changed) -> None:
-        """Change one, and wait until it is changed."""
-        raise NotImplementedError
+        """Change one, and wait until it is changed.
+
+        Each type has its own for which operations that change one are declared; no other is called.
+        """
 
     @classmethod
     @abstractmethod
@@ -138,6 +140,9 @@ def aws_resource(
         icon: Name of a Lucide icon, if it is not the service's.
         category: Group of the palette, if it is not the service's.
         transient: Error codes that are worth another attempt, beside those of all of AWS.
+
+    Raises:
+        TypeError: The class has no `update` for the operations of that, or the other way round.
     """
     calls = Calls(
         tuple(create),
@@ -150,6 +155,8 @@ def aws_resource(
     shown = _Shown(label, icon, category, destructive_of, loss, (*TRANSIENT, *transient))
 
     def attach(cls: R) -> R:
+        if bool(calls.update) is (cls.update is AwsResource.update):
+            raise TypeError(f"{id}: a type has `update` if it has operations for it, and else not.")
         return resource(id, lambda: _node_type(id, cls, calls, shown))(cls)
 
     return attach
