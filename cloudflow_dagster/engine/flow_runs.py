@@ -17,6 +17,7 @@ from cloudflow_dagster.engine.failure import handler_for
 from cloudflow_dagster.engine.in_process import NewRun, create_run, execute
 from cloudflow_dagster.engine.jobs import job_for
 from cloudflow_dagster.engine.lineage import lineage_of
+from cloudflow_dagster.engine.run_error import error_of
 from cloudflow_dagster.engine.run_resource import records_of
 from cloudflow_dagster.engine.this_process import this_process
 from cloudflow_dagster.flow.model import Json
@@ -162,7 +163,7 @@ def _is_gone_on_with(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 
 def _message_of(event: dg.DagsterEvent) -> str:
-    error = event.job_failure_data.error
+    error = error_of(event)
     return error.message.strip() if error else event.message or ""
 
 

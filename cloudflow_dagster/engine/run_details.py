@@ -16,6 +16,7 @@ import dagster as dg
 
 from cloudflow_dagster.engine import names, tags
 from cloudflow_dagster.engine.lineage import lineage_of, was_undone
+from cloudflow_dagster.engine.run_error import error_of
 from cloudflow_dagster.engine.run_list import ListedRun, listed
 from cloudflow_dagster.engine.run_resource import records_of
 from cloudflow_dagster.flow.model import Json
@@ -169,7 +170,7 @@ def _message_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
         event = each.event_log_entry.dagster_event
         if event is None:
             continue
-        error = event.job_failure_data.error if event.event_type is _Type.RUN_FAILURE else None
+        error = error_of(event)
         said = (error.message if error else event.message or "").strip()
         return _EXCEPTION.sub("", said)
     return ""

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import dagster as dg
 
@@ -187,7 +187,8 @@ def _checked_params(project: Project, plan: Plan, config: Mapping[str, Json]) ->
         raise CannotStart(f"{error}\nGive it: `{give}`." if give else str(error)) from None
     required = set(plan.params.get("required", ()))
     filled = {name: value for name, value in start.params.items() if name in required}
-    return {**filled, **config["params"]}
+    # A run that was launched with no config at all has none.
+    return {**filled, **cast("dict[str, Json]", config.get("params") or {})}
 
 
 def _check_only(project: Project, plan: Plan, only: str, earlier: str | None) -> None:

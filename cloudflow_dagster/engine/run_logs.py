@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from cloudflow_dagster.engine import names
+from cloudflow_dagster.engine.run_error import error_of
 from cloudflow_dagster.engine.run_list import time_text
 from cloudflow_dagster.flow.model import Json
 
@@ -99,9 +100,7 @@ def _message(entry: dg.EventLogEntry) -> str:
     match event.event_type:
         case dg.DagsterEventType.STEP_FAILURE:
             error = event.step_failure_data.error
-        case dg.DagsterEventType.RUN_FAILURE:
-            error = event.job_failure_data.error
         case _:
-            error = None
+            error = error_of(event)
     why = error.message.strip() if error else ""
     return f"{said} {why}" if why and why not in said else said

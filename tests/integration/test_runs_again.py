@@ -11,7 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cloudflow_dagster.cli import main
+from cloudflow_dagster.compiler.pipeline import compile_flow
 from cloudflow_dagster.engine import tags
+from cloudflow_dagster.engine.instance import open_instance
+from cloudflow_dagster.engine.jobs import job_for
 from cloudflow_dagster.engine.origins import job_origin
 from cloudflow_dagster.engine.run_list import list_runs
 from tests.fixtures.programs import (
@@ -48,6 +51,18 @@ def two_steps(programs: Programs, name: str) -> str:
     nodes[2] = value("second", "mended")
     programs.write(chain(*nodes, result("{{ nodes.first }}")), name)
     return ended.id
+
+
+def test_one_that_was_launched_without_any_config_is_done_again(programs: Programs) -> None:
+    asks = params(size={"type": "integer", "default": 3})
+    path = programs.write(chain(MANUAL, result("{{ params.size }}"), params=asks), "unasked")
+    plan = compile_flow(path, project=programs.project)
+    with open_instance(programs.project) as instance:
+        job = job_for(plan, programs.project)
+        first = job.execute_in_process(instance=instance, raise_on_error=False).run_id
+    again = runs("retry", first[:12], "--whole", "--format", "json")
+    assert again.exit_code == 0, again.output
+    assert json.loads(again.stdout)["result"] == 3
 
 
 def test_from_the_failure_what_succeeded_is_not_done_again(programs: Programs) -> None:

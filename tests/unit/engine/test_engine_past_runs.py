@@ -187,6 +187,19 @@ def test_a_run_that_never_started_and_one_without_records_are_shown(
     assert found["by_hand"].status == "success"
 
 
+def test_a_run_that_failed_before_its_process_took_it_is_shown(
+    project: Project, instance: dg.DagsterInstance
+) -> None:
+    recorded(instance, "aa11")
+    run = instance.get_run_by_id("aa11")
+    assert run is not None
+    instance.report_run_failed(run, "Nobody could start it.")
+
+    shown = details(project, instance, "aa11")
+    assert (shown.run.status, shown.message) == ("failure", "Nobody could start it.")
+    assert "Nobody could start it." in [line.message for line in log_lines(instance, "aa11")]
+
+
 def test_a_run_that_is_looked_at_leaves_no_record(
     flows: Flows, project: Project, instance: dg.DagsterInstance
 ) -> None:
