@@ -241,7 +241,7 @@ def _parsed(text: str, file: str, found: Diagnostics) -> Document:
         document = Document(file, text, _positions=positions)
     else:
         data, _ = _parse(repaired.text)
-        document = Document(file, text, data, readable=True, _positions=Positions(repaired.text))
+        document = Document(file, text, data, readable=True, _positions=positions.of(repaired.text))
     for problem in repaired.problems:
         at = Location(file, Pointer(problem.pointer), node_of(document.data, problem.pointer))
         line, column = positions.line_and_column(problem.offset)

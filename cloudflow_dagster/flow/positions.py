@@ -42,12 +42,24 @@ class Positions:
 
     def line_and_column(self, offset: int) -> tuple[int, int]:
         """Return the line and column, counted from 1, of an offset into the text."""
+        lines = self._starts()
+        offset = min(offset, len(self.text))
+        line = bisect_right(lines, offset)
+        return line, offset - lines[line - 1] + 1
+
+    def of(self, repaired: str) -> Positions:
+        """Return the places in a text that was put right, where every value stands as in this one.
+
+        The lines are still those of this text: what was put right may have been the end of one.
+        """
+        return Positions(repaired, _lines=self._starts())
+
+    def _starts(self) -> array[int]:
+        """Return where the lines start."""
         if not self._lines:
             self._lines.append(0)
             self._lines.extend(m.end() for m in re.finditer("\n", self.text))
-        offset = min(offset, len(self.text))
-        line = bisect_right(self._lines, offset)
-        return line, offset - self._lines[line - 1] + 1
+        return self._lines
 
     def offset(self, location: Location) -> int:
         """Return where a location starts in the text: its nearest ancestor if it is not there."""

@@ -79,6 +79,14 @@ def test_a_text_that_is_put_right_keeps_the_places_of_what_is_good_in_it() -> No
     assert document.position(at("c", offset=1)) == (3, 14)
 
 
+def test_a_comma_that_is_missing_at_the_end_of_a_line_moves_nothing() -> None:
+    document = read('{"a": 1\n "b": 2,\n "c": [3\n 4]}')
+    assert document.data == {"a": 1, "b": 2, "c": [3, 4]}
+    assert document.position(at("b", on_key=True)) == (2, 2)
+    assert document.position(at("c", 0)) == (3, 8)
+    assert document.position(at("c", 1)) == (4, 2)
+
+
 def test_a_broken_text_gives_the_places_before_the_break() -> None:
     positions = Positions('{"a": [1, 2, x], "b": 3}')
     assert positions.offset(at("a", 1)) == 10
