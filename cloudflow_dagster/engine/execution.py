@@ -18,7 +18,6 @@ from dagster._core.definitions.job_base import IJob
 from dagster._core.events import EngineEventData, RunFailureReason
 from dagster._core.execution.api import (
     ExecuteRunWithPlanIterable,
-    _get_execution_plan_from_run,  # pyright: ignore[reportPrivateUsage] - as Dagster makes it
     create_execution_plan,
     execute_run_iterator,
 )
@@ -35,6 +34,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster_shared.error import SerializableErrorInfo
 
 from cloudflow_dagster.engine import names, tags
+from cloudflow_dagster.engine.changed_jobs import plan_at_start
 from cloudflow_dagster.engine.lineage import was_undone
 
 _suspendable: contextvars.ContextVar[bool] = contextvars.ContextVar("suspendable", default=False)
@@ -89,7 +89,7 @@ def run_events(
     elif _does_undone_again(run, instance):
         plan = create_execution_plan(job, run_config=run.run_config, tags=run.tags)
     else:
-        plan = _get_execution_plan_from_run(job, run, instance)
+        plan, run = plan_at_start(job, run, instance)
     token = _suspendable.set(True)
     try:
         yield from ExecuteRunWithPlanIterable(
@@ -174,11 +174,11 @@ def _what_is_left(job: IJob, run: dg.DagsterRun, instance: dg.DagsterInstance) -
     ]
     left = dict.fromkeys([*keys, *(key for key in mapped if key not in ended)])
     failed = {key for key, how in ended.items() if how is dg.DagsterEventType.STEP_FAILURE}
-    lost = {_unmapped(key) for key in _after(failed, instance, run)}
+    lost = {names.unmapped(key) for key in _after(failed, instance, run)}
     return create_execution_plan(
         job,
         run_config=run.run_config,
-        step_keys_to_execute=[k for k in left if k not in failed and _unmapped(k) not in lost],
+        step_keys_to_execute=[k for k in left if k not in failed and names.unmapped(k) not in lost],
         known_state=known,
         instance_ref=instance.get_ref() if instance.is_persistent else None,
         tags=run.tags,
@@ -191,17 +191,12 @@ def _after(failed: set[str], instance: dg.DagsterInstance, run: dg.DagsterRun) -
     plan = RemoteExecutionPlan(execution_plan_snapshot=snapshot)
     # Dagster's type for it is partly unknown.
     dependencies: dict[str, set[str]] = cast("Any", plan).execution_deps()
-    before = {_unmapped(key) for key in failed}
+    before = {names.unmapped(key) for key in failed}
     lost: set[str] = set()
     for step in plan.topological_steps():
-        if (before | lost) & {_unmapped(key) for key in dependencies[step.key]}:
-            lost.add(_unmapped(step.key))
+        if (before | lost) & {names.unmapped(key) for key in dependencies[step.key]}:
+            lost.add(names.unmapped(step.key))
     return lost
-
-
-def _unmapped(key: str) -> str:
-    """Return the key of a mapped step without its item."""
-    return key.partition("[")[0]
 
 
 def _ends_of_steps(instance: dg.DagsterInstance, run_id: str) -> list[dg.DagsterEvent]:

@@ -57,13 +57,18 @@ def done_op(node: str) -> str:
     return f"{node}__done"
 
 
+def unmapped(key: str) -> str:
+    """Return the key of a mapped step without its item."""
+    return key.partition("[")[0]
+
+
 def node_of(key: str) -> tuple[str, str]:
     """Return the node that a step belongs to, and its part: "", "item" or "done".
 
     Args:
         key: A step's key, such as `volumes`, `each__item[3]` or `each__done`.
     """
-    name, _, _ = key.partition("[")
+    name = unmapped(key)
     for part in ("item", "done"):
         if name.endswith(f"__{part}"):
             return name.removesuffix(f"__{part}"), part

@@ -156,6 +156,15 @@ class Dev:
             id=run_id,
         )["runOrError"]
 
+    def said(self, run_id: str) -> list[str]:
+        """Return the messages of all events of a run."""
+        found = self.ask(
+            "query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection "
+            "{ events { ... on MessageEvent { message } } } } }",
+            id=run_id,
+        )
+        return [event["message"] for event in found["logsForRun"]["events"]]
+
     def runs(self, **filter: Any) -> list[dict[str, Any]]:
         return self.ask(
             """query($filter: RunsFilter!) { runsOrError(filter: $filter) { ... on Runs {
@@ -303,6 +312,34 @@ def test_one_run_at_a_time_waits_in_the_queue(dev: Dev) -> None:
     assert dev.run(second)["status"] == "QUEUED"
     assert dev.end_of(first)["status"] == "SUCCESS"
     assert dev.end_of(second)["status"] == "SUCCESS"
+
+
+def test_what_starts_is_the_flow_as_it_is_then(dev: Dev) -> None:
+    rule = {"limit": 1}
+    wait, one = node("wait", "logic.wait", seconds=4), node("one", "generic.transform", value=1)
+    dev.add("hasty", chain(wait, one, concurrency=rule))
+    first = dev.launch("hasty")
+    eventually(lambda: steps(dev.run(first)).get("wait") == "IN_PROGRESS")
+    queued = dev.launch("hasty")
+    assert dev.run(queued)["status"] == "QUEUED"
+    two = node("two", "generic.transform", value="{{ $error('no') }}")
+    three = node("three", "generic.transform", value="{{ nodes.two }}")
+    dev.write("hasty", chain(two, three, concurrency=rule))
+    # At once: neither the web server nor the code server may have seen it yet.
+    saved = dev.launch("hasty")
+
+    assert steps(dev.end_of(first)) == dict.fromkeys(("start", "wait", "one"), "SUCCESS")
+    for run_id in (queued, saved):
+        ended = steps(dev.end_of(run_id))
+        assert ended["two"] == "FAILURE"
+        assert not {"wait", "one"} & ended.keys()
+    said = dev.said(queued)
+    assert any("New: `three`, `two`. Gone: `one`, `wait`." in line for line in said), said
+    # What is done again knows what it was a run of.
+    mended = node("two", "generic.transform", value=2)
+    dev.add("hasty", chain(mended, three, concurrency=rule))
+    again = dev.end_of(dev.again(queued))
+    assert steps(again) == {"two": "SUCCESS", "three": "SUCCESS"}
 
 
 def test_a_run_too_many_is_skipped(dev: Dev) -> None:

@@ -351,6 +351,16 @@ def test_a_run_can_be_suspended() -> None:
     ]
 
 
+def test_a_run_whose_flow_has_changed_is_written_anew() -> None:
+    from dagster._core.execution.api import _get_execution_plan_from_run
+    from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+
+    # `changed_jobs.py` writes what this writes, with other fields of the run.
+    assert _digest(SqlRunStorage.replace_job_origin) == "7002741b767f399c"
+    # Whether a run was to execute all steps is read from what this reads.
+    assert _digest(_get_execution_plan_from_run) == "c6a94590660bc6e1"
+
+
 def _digest(what: object) -> str:
     return hashlib.sha256(inspect.getsource(what).encode()).hexdigest()[:16]  # type: ignore[arg-type]
 
