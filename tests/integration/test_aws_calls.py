@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socketserver
 import threading
 import time
 from collections.abc import Iterator
@@ -358,6 +359,35 @@ def test_an_endpoint_that_nobody_listens_at_is_unreachable(tmp_path: Path) -> No
     error = failure(call, "aws.sqs.list_queues")
     assert error.code == "Unreachable"
     assert error.transient is True
+
+
+@pytest.mark.parametrize(
+    ("id", "config", "sent"),
+    [
+        # Nobody knows whether it was carried out, so it is not sent again.
+        ("aws.sqs.send_message", {"QueueUrl": "http://q", "MessageBody": "m"}, 1),
+        ("aws.sqs.list_queues", {}, 3),
+        ("aws.ec2.create_volume", {"AvailabilityZone": "eu-central-1a", "Size": 1}, 3),
+    ],
+)
+def test_a_request_whose_answer_never_came_may_have_been_carried_out(
+    id: str, config: dict[str, Any], sent: int, tmp_path: Path
+) -> None:
+    taken: list[bytes] = []
+
+    class Lost(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            taken.append(self.request.recv(65536))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Lost) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        login = login_to(f"http://127.0.0.1:{server.server_address[1]}")
+        error = failure(AwsCall(files=tmp_path, aws=login, deadline=_in(20)), id, **config)
+        server.shutdown()
+        thread.join()
+    assert (error.code, error.transient, error.unsure) == ("ConnectionFailed", True, True)
+    assert len(taken) == sent
 
 
 def _here() -> dict[str, Any]:

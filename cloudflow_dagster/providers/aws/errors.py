@@ -63,8 +63,12 @@ _CONNECTION = frozenset(
     }
 )
 
-_LOST = frozenset({"ConnectionClosedError", "ReadTimeoutError", "ResponseParserError"})
-"""Exceptions after which the request may have arrived; there was no connection after the others."""
+_LOST = frozenset({"HTTPClientError", "ResponseParserError"})
+"""Exceptions after which the request may have arrived; there was no connection after the others.
+
+The first one is what botocore raises of a connection that was there: `ConnectionClosedError`,
+`ReadTimeoutError` and `ResponseStreamingError` are of it.
+"""
 _SERVER = 500
 _NOT_FOUND = 404
 _GONE = re.compile(r"not_?found|no_?such|does_?not_?exist|non_?existent", re.IGNORECASE)
@@ -103,10 +107,17 @@ def _without_answer(error: Exception, node_type: str, login: Any) -> NodeError |
             transient=True,
             unsure=True,
         )
+    if "HTTPClientError" in names:
+        # Before the login is asked, which takes it for a server that cannot be reached.
+        return NodeError(
+            "ConnectionFailed",
+            f"`{node_type}`: the connection broke off before there was an answer. Look whether the "
+            "request was carried out after all.",
+            transient=True,
+            unsure=True,
+        )
     if why := login.explain(error):
         return why
-    if "HTTPClientError" in names:
-        return NodeError("Unreachable", f"{error}", transient=True, unsure=is_unsure(error))
     if names & {"BotoCoreError", "ResponseParserError"}:
         return NodeError(type(error).__name__, f"{error}", unsure=is_unsure(error))
     return None
