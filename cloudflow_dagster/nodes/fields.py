@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias, cast
 
-from pydantic import GetJsonSchemaHandler, WithJsonSchema
+from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -36,3 +36,11 @@ Multiline: TypeAlias = Annotated[str, MULTILINE]
 
 LiteralText: TypeAlias = Annotated[str, Mark("x-literal")]
 """Text in which `{{` means nothing: it reaches the handler as it stands in the flow."""
+
+Lines: TypeAlias = Annotated[
+    list[str],
+    BeforeValidator(lambda value: cast("Any", [value] if isinstance(value, str) else value)),
+    WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}, "x-multiline": True}),
+    Field(min_length=1),
+]
+"""A text, or a list of lines."""

@@ -15,6 +15,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from cloudflow_dagster.simulator.haste import hasten
+from cloudflow_dagster.simulator.tasks import StartsTasks
 from cloudflow_dagster.simulator.tokens import App, HeedsTokens
 
 HOST = "127.0.0.1"
@@ -145,7 +146,8 @@ def _cloud() -> App:
     config["lambda"] = {"use_docker": False}
     config["batch"] = {"use_docker": False}
     config["stepfunctions"] = {"execute_state_machine": True}
-    return HeedsTokens(app.DomainDispatcherApplication(app.create_backend_app))
+    cloud = app.DomainDispatcherApplication(app.create_backend_app)
+    return HeedsTokens(StartsTasks(cloud))
 
 
 def _number_answers() -> None:

@@ -52,6 +52,7 @@ def test_it_can_be_shown(declared: NodeType) -> None:
 @every
 def test_it_says_what_it_does_to_what_is_there(declared: NodeType) -> None:
     services = {"generic.slack.message", "generic.github.dispatch", "generic.github.issue"}
+    services.add("generic.mail.send")
     changes = {"generic.http.request", "generic.sql.query", "flow.call", *services}
     assert declared.access is (Access.CHANGE if declared.id in changes else Access.READ)
     assert declared.destructive_for({}) is None

@@ -82,9 +82,43 @@ def test_all_curated_resource_types_are_here() -> None:
     assert set(TRIPS) == set(RESOURCES)
 
 
+@pytest.fixture(scope="module")
+def there(cloud: Cloud) -> dict[str, Any]:
+    """What trips need that is there before; they name it `<name>`."""
+    login = cloud.login(None, "aws", None)
+    subnets = login.client("ec2").describe_subnets()["Subnets"]
+    groups = login.client("ec2").describe_security_groups()["SecurityGroups"]
+    rules = login.client("wafv2").create_web_acl(
+        Name="there",
+        Scope="REGIONAL",
+        DefaultAction={"Allow": {}},
+        VisibilityConfig={
+            "SampledRequestsEnabled": False,
+            "CloudWatchMetricsEnabled": False,
+            "MetricName": "there",
+        },
+    )
+    ecs = login.client("ecs")
+    ecs.create_cluster(clusterName="trips")
+    for image in ("nginx:1", "nginx:2"):
+        container = {"name": "web", "image": image, "memory": 128}
+        ecs.register_task_definition(family="trips", containerDefinitions=[container])
+    certificate = login.client("acm").request_certificate(DomainName="trips.example")
+    ids = [each["SubnetId"] for each in sorted(subnets, key=lambda each: each["AvailabilityZone"])]
+    return {
+        "subnets": ids[:2],
+        "other subnets": ids[1:3],
+        "security groups": [each["GroupId"] for each in groups],
+        "web_acl": rules["Summary"]["ARN"],
+        "certificate": certificate["CertificateArn"],
+    }
+
+
 @pytest.mark.parametrize("id", TRIPS)
-def test_one_is_made_once_changed_and_deleted(id: str, cloud: Cloud, tmp_path: Path) -> None:
-    trip, life = TRIPS[id], Life(id, cloud, tmp_path)
+def test_one_is_made_once_changed_and_deleted(
+    id: str, cloud: Cloud, there: dict[str, Any], tmp_path: Path
+) -> None:
+    trip, life = TRIPS[id].filled(there), Life(id, cloud, tmp_path)
     call = life.call()
     cloud.last = life.type.calls[0]
     with pytest.raises(KilledError):

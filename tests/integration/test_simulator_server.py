@@ -278,3 +278,18 @@ def test_each_answer_has_a_request_id_of_its_own() -> None:
             account.close()
     assert len(set(ids)) == len(ids)
     assert all(len(id) > 30 for id in ids)
+
+
+def test_the_tasks_of_a_new_service_run() -> None:
+    with start_simulated_aws(seeded=False) as cloud:
+        ecs = EstateAccount(cloud.endpoint).client("ecs")
+        ecs.create_cluster(clusterName="c")
+        container = {"name": "web", "image": "nginx", "memory": 128}
+        ecs.register_task_definition(family="web", containerDefinitions=[container])
+        asked = {"cluster": "c", "serviceName": "s", "taskDefinition": "web"}
+        made = ecs.create_service(**asked, desiredCount=2)["service"]
+        assert (made["serviceName"], made["desiredCount"]) == ("s", 2)
+        (found,) = ecs.describe_services(cluster="c", services=["s"])["services"]
+        assert found["runningCount"] == 2
+        with pytest.raises(ecs.exceptions.ClientException):
+            ecs.create_service(**{**asked, "cluster": "c", "taskDefinition": "absent"})

@@ -64,13 +64,6 @@ MANY = WithJsonSchema(MANY_TEXTS)
 
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
 Texts: TypeAlias = Annotated[list[str], many("name"), MANY]
-Lines: TypeAlias = Annotated[
-    list[str],
-    BeforeValidator(lambda value: cast("Any", [value] if isinstance(value, str) else value)),
-    WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}, "x-multiline": True}),
-    Field(min_length=1),
-]
-"""A text, or a list of lines."""
 Tags: TypeAlias = Annotated[
     dict[str, str],
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),

@@ -81,7 +81,7 @@ def test_secrets_are_allowed_only_where_no_output_would_carry_them() -> None:
     allowed = {id for id in catalogue().ids() if not id.startswith("aws.")}
     allowed = {id for id in allowed if node_type(id).secrets}
     services = {"generic.slack.message", "generic.github.dispatch", "generic.github.issue"}
-    services |= {"generic.http.request", "generic.sql.query"}
+    services |= {"generic.http.request", "generic.sql.query", "generic.mail.send"}
     assert allowed == {"trigger.manual", "trigger.cron", *services}
 
 

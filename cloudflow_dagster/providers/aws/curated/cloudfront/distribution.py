@@ -2,18 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
-from typing_extensions import TypedDict
+from pydantic import Field, model_validator
+from typing_extensions import TypedDict, override
 
+from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.nodes.fields import Lines
+from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
-from cloudflow_dagster.providers.aws.given import ONE, Lines, one
+from cloudflow_dagster.providers.aws.declare_resource import (
+    AwsResource,
+    Changed,
+    Found,
+    aws_resource,
+)
+from cloudflow_dagster.providers.aws.given import (
+    ONE,
+    UNORDERED_LIST,
+    Tags,
+    Text,
+    gone,
+    one,
+    tag_list,
+    tags_of,
+)
 from cloudflow_dagster.providers.aws.operations import Operations
 
 Distribution = Annotated[str, one("id", "Id"), ONE]
 _EVERY = 15.0
+_ZONE = "Z2FDTNDATAQYW2"
+"""The zone of all distributions' names.
+
+https://docs.aws.amazon.com/Route53/latest/APIReference/API_AliasTarget.html
+"""
+_CACHED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
+_NOT_CACHED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+"""AWS's policies `CachingOptimized` and `CachingDisabled`.
+
+https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-cache-policies.html
+"""
+_ALL_BUT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+"""AWS's policy `AllViewerExceptHostHeader`: what a server that answers each request wants to know.
+
+https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-origin-request-policies.html
+"""
+_CONFIG = (
+    *("bucket", "domain", "aliases", "certificate", "default_page", "price_class"),
+    *("cached", "web_acl", "enabled"),
+)
 
 
 class Invalidation(TypedDict):
@@ -65,3 +105,272 @@ def invalidate(
             Id=found["Id"],
         )["Invalidation"]
     return {"id": found["Id"], "status": found["Status"], "paths": paths}
+
+
+@aws_resource(
+    "aws.cloudfront.distribution",
+    label="Distribution",
+    create=("cloudfront.CreateDistribution",),
+    read=(
+        "cloudfront.ListDistributions",
+        "cloudfront.GetDistribution",
+        "cloudfront.ListTagsForResource",
+    ),
+    update={
+        "cloudfront.UpdateDistribution": _CONFIG,
+        "cloudfront.ListOriginAccessControls": ("bucket",),
+        "cloudfront.CreateOriginAccessControl": ("bucket",),
+        "cloudfront.TagResource": ("tags",),
+        "cloudfront.UntagResource": ("tags",),
+    },
+    delete=("cloudfront.DeleteDistribution",),
+    transient=("PreconditionFailed",),
+)
+class CloudFrontDistribution(AwsResource):
+    """A distribution of CloudFront in front of a bucket or of a server, always with HTTPS.
+
+    A bucket stays closed: it lets the distribution in if its policy allows the principal
+    `cloudfront.amazonaws.com` to get objects where `AWS:SourceArn` is the distribution's `arn`.
+    """
+
+    noun = "distribution"
+    name: Annotated[Text, FIXED, Field(max_length=128, description="Its comment.")]
+    bucket: Annotated[
+        Text | None,
+        one("name", "Name"),
+        ONE,
+        Field(description="Name of the bucket, if it is one."),
+    ] = None
+    domain: Annotated[
+        Text | None, one("host", "DNSName"), ONE, Field(description="Name of the server, if not.")
+    ] = None
+    aliases: Annotated[
+        list[str] | None,
+        Field(description="All its own names.", json_schema_extra=UNORDERED_LIST),
+    ] = None
+    certificate: Annotated[
+        Text | None,
+        one("arn", "CertificateArn"),
+        ONE,
+        Field(description="ARN of ACM's for those names, in `us-east-1`."),
+    ] = None
+    default_page: Annotated[str | None, Field(description="What `/` stands for: `index.html`.")] = (
+        None
+    )
+    price_class: Annotated[
+        Literal["PriceClass_100", "PriceClass_200", "PriceClass_All"],
+        Field(description="From where in the world it serves."),
+    ] = "PriceClass_All"
+    cached: Annotated[
+        bool,
+        Field(description="Whether answers are kept; if not, each request is passed on whole."),
+    ] = True
+    web_acl: Annotated[
+        str | None,
+        one("arn", "ARN"),
+        ONE,
+        Field(description="ARN of the rules of WAF that it keeps to; empty for none."),
+    ] = None
+    enabled: Annotated[bool, Field(description="Whether it answers.")] = True
+    tags: Annotated[Tags | None, Field(description="All its tags.")] = None
+    id: Annotated[str | None, GIVEN, Field(description="What AWS calls it.")] = None
+    arn: Annotated[str | None, GIVEN, Field(description="Names it.")] = None
+    host: Annotated[str | None, GIVEN, Field(description="Its name in the DNS.")] = None
+    zone_id: Annotated[
+        str | None, GIVEN, Field(description="Of `host`, for an alias in Route 53.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> Self:
+        # What is given back of one that others made may have several.
+        if (self.bucket is None) is (self.domain is None) and self.id is None:
+            raise ValueError("give either `bucket` or `domain`")
+        return self
+
+    @override
+    def create(self, aws: Operations) -> str:
+        config = {"CallerReference": aws.call.token, **self._settings(aws, {})}
+        made = aws.ask("cloudfront.CreateDistribution", DistributionConfig=config)
+        aws.wait("cloudfront.distribution_deployed", Id=made["Distribution"]["Id"])
+        return self.name
+
+    @classmethod
+    @override
+    def read(cls, aws: Operations, identifier: str) -> Found:
+        answer = _whole(aws, identifier)
+        if answer is None:
+            return None
+        found: dict[str, Any] = answer["Distribution"]
+        config: dict[str, Any] = found["DistributionConfig"]
+        tags = aws.ask("cloudfront.ListTagsForResource", Resource=found["ARN"])["Tags"]
+        behavior: dict[str, Any] = config["DefaultCacheBehavior"]
+        return identifier, {
+            "name": identifier,
+            **_origin(config["Origins"]["Items"]),
+            "aliases": config.get("Aliases", {}).get("Items") or [],
+            "certificate": config.get("ViewerCertificate", {}).get("ACMCertificateArn"),
+            "default_page": config.get("DefaultRootObject", ""),
+            "price_class": config.get("PriceClass"),
+            "cached": behavior.get("CachePolicyId") != _NOT_CACHED,
+            "web_acl": config.get("WebACLId", ""),
+            "enabled": config["Enabled"],
+            "tags": tags_of(tags.get("Items")),
+            "id": found["Id"],
+            "arn": found["ARN"],
+            "host": found["DomainName"],
+            "zone_id": _ZONE,
+        }
+
+    @override
+    def update(self, aws: Operations, identifier: str, changed: Changed) -> None:
+        answer = _whole(aws, identifier) or {}
+        found: dict[str, Any] = answer["Distribution"]
+        if not changed.keys().isdisjoint(_CONFIG):
+            config: dict[str, Any] = found["DistributionConfig"]
+            aws.ask(
+                "cloudfront.UpdateDistribution",
+                Id=found["Id"],
+                IfMatch=answer["ETag"],
+                DistributionConfig={**config, **self._settings(aws, config)},
+            )
+            aws.wait("cloudfront.distribution_deployed", Id=found["Id"])
+        if "tags" in changed:
+            arn: Json = found["ARN"]
+            if self.tags:
+                tags: Json = {"Items": tag_list(self.tags)}
+                aws.ask("cloudfront.TagResource", Resource=arn, Tags=tags)
+            if old := gone(changed["tags"], self.tags):
+                keys: Json = {"Items": [*old]}
+                aws.ask("cloudfront.UntagResource", Resource=arn, TagKeys=keys)
+
+    @classmethod
+    @override
+    def delete(cls, aws: Operations, identifier: str) -> None:
+        answer = _whole(aws, identifier) or {}
+        found: dict[str, Any] = answer["Distribution"]
+        tag: Json = answer["ETag"]
+        if found["DistributionConfig"]["Enabled"]:
+            off: Json = {**found["DistributionConfig"], "Enabled": False}
+            told = aws.ask(
+                "cloudfront.UpdateDistribution",
+                Id=found["Id"],
+                IfMatch=tag,
+                DistributionConfig=off,
+            )
+            tag = told["ETag"]
+        aws.wait("cloudfront.distribution_deployed", Id=found["Id"])
+        aws.ask("cloudfront.DeleteDistribution", Id=found["Id"], IfMatch=tag)
+
+    def _settings(self, aws: Operations, before: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what AWS is told of the fields; what the config leaves open is as it was."""
+        settings: dict[str, Any] = {
+            "Comment": self.name,
+            "Enabled": self.enabled,
+            "PriceClass": self.price_class,
+            "Origins": {"Quantity": 1, "Items": [self._origin(aws)]},
+            "DefaultCacheBehavior": self._behavior(),
+        }
+        if self.default_page is not None or not before:
+            settings["DefaultRootObject"] = self.default_page or ""
+        if self.web_acl is not None:
+            settings["WebACLId"] = self.web_acl
+        if self.aliases is not None:
+            settings["Aliases"] = {"Quantity": len(self.aliases), "Items": [*self.aliases]}
+        if self.certificate is not None:
+            settings["ViewerCertificate"] = {
+                "ACMCertificateArn": self.certificate,
+                "SSLSupportMethod": "sni-only",
+                "MinimumProtocolVersion": "TLSv1.2_2021",
+            }
+        return settings
+
+    def _origin(self, aws: Operations) -> dict[str, Any]:
+        if self.bucket is None:
+            return {
+                "Id": "server",
+                "DomainName": self.domain,
+                "CustomOriginConfig": {
+                    "HTTPPort": 80,
+                    "HTTPSPort": 443,
+                    "OriginProtocolPolicy": "https-only",
+                    "OriginSslProtocols": {"Quantity": 1, "Items": ["TLSv1.2"]},
+                },
+            }
+        return {
+            "Id": "bucket",
+            "DomainName": f"{self.bucket}.s3.{aws.region}.amazonaws.com",
+            "S3OriginConfig": {"OriginAccessIdentity": ""},
+            "OriginAccessControlId": _access(aws),
+        }
+
+    def _behavior(self) -> dict[str, Any]:
+        reading, all_methods = (
+            ["GET", "HEAD"],
+            ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"],
+        )
+        methods = reading if self.bucket else all_methods
+        behavior: dict[str, Any] = {
+            "TargetOriginId": "bucket" if self.bucket else "server",
+            "ViewerProtocolPolicy": "redirect-to-https",
+            "Compress": True,
+            "CachePolicyId": _CACHED if self.cached else _NOT_CACHED,
+            "AllowedMethods": {
+                "Quantity": len(methods),
+                "Items": methods,
+                "CachedMethods": {"Quantity": len(reading), "Items": reading},
+            },
+        }
+        if not self.cached and not self.bucket:
+            behavior["OriginRequestPolicyId"] = _ALL_BUT_HOST
+        return behavior
+
+
+def _whole(aws: Operations, name: str) -> dict[str, Any] | None:
+    """Return the distribution of a name, with the tag that changing it needs."""
+    listed: dict[str, Any] = aws.pages("cloudfront.ListDistributions").get("DistributionList", {})
+    distributions: list[dict[str, Any]] = listed.get("Items") or []
+    found = [each for each in distributions if each["Comment"] == name]
+    if len(found) > 1:
+        raise NodeError(
+            "Ambiguous",
+            f"There are {len(found)} distributions with the comment `{name}`: give all but one "
+            "another comment.",
+            transient=False,
+        )
+    if not found:
+        return None
+    absent = ("NoSuchDistribution",)
+    return aws.find("cloudfront.GetDistribution", absent=absent, Id=found[0]["Id"])
+
+
+def _origin(origins: list[dict[str, Any]]) -> dict[str, Json]:
+    if len(origins) != 1:
+        return {}
+    domain = str(origins[0]["DomainName"])
+    bucket, at, _ = domain.partition(".s3.")
+    return {"bucket": bucket} if at else {"domain": domain}
+
+
+def _access(aws: Operations) -> str:
+    """Return the id of what lets distributions into closed buckets; one serves all of them."""
+    name, marker = "cloudflow", None
+    while True:
+        answer = aws.ask("cloudfront.ListOriginAccessControls", Marker=marker)
+        listed: dict[str, Any] = answer["OriginAccessControlList"]
+        items: list[dict[str, Any]] = listed.get("Items") or []
+        for each in items:
+            if each["Name"] == name:
+                return str(each["Id"])
+        marker = listed.get("NextMarker")
+        if not marker:
+            break
+    made = aws.ask(
+        "cloudfront.CreateOriginAccessControl",
+        OriginAccessControlConfig={
+            "Name": name,
+            "OriginAccessControlOriginType": "s3",
+            "SigningBehavior": "always",
+            "SigningProtocol": "sigv4",
+        },
+    )
+    return str(made["OriginAccessControl"]["Id"])

@@ -10,6 +10,7 @@ from typing_extensions import TypedDict, override
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.nodes.fields import Lines
 from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.access import ANYWHERE
@@ -24,7 +25,6 @@ from cloudflow_dagster.providers.aws.declare_resource import (
 from cloudflow_dagster.providers.aws.given import (
     ONE,
     UNORDERED_LIST,
-    Lines,
     Tags,
     Text,
     one,

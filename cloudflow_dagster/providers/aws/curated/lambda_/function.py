@@ -115,6 +115,73 @@ def _failed(result: Json, function: str) -> NodeError:
     )
 
 
+class Code(TypedDict):
+    """A function after its code was exchanged."""
+
+    name: Annotated[str, Field(description="Its name.")]
+    arn: Annotated[str, Field(description="Names it, or the version that was published.")]
+    version: Annotated[str, Field(description="`$LATEST`, or the version that was published.")]
+    code_sha256: Annotated[str, Field(description="Tells its code.")]
+
+
+@aws_action(
+    "aws.lambda.function.update_code",
+    label="Update function's code",
+    calls=("lambda.UpdateFunctionCode", "lambda.GetFunction"),
+    repeat=Repeat.SAFE,
+    icon="upload",
+)
+def update_code(
+    aws: Operations,
+    *,
+    function: Function,
+    bucket: Annotated[str, one("name", "Name"), ONE] | None = None,
+    key: Annotated[str, one("key", "Key"), ONE] | None = None,
+    image: str | None = None,
+    zip: Body = None,
+    publish: bool = False,
+    wait: bool = True,
+) -> Code:
+    """Exchanges the code of a function and waits until it runs.
+
+    The same code again changes nothing, and publishes no second version.
+
+    Args:
+        aws: Carries out operations.
+        function: Name or ARN.
+        bucket: Where an archive lies in S3.
+        key: Its key there.
+        image: Instead: address of an image in ECR.
+        zip: Instead: the archive itself, as `{base64}` or `{file}`.
+        publish: Whether it becomes a version of its own that does not change any more.
+        wait: Whether to wait until calls reach it.
+    """
+    given = [name for name, value in (("key", key), ("image", image), ("zip", zip)) if value]
+    if len(given) != 1 or bool(bucket) is not (given == ["key"]):
+        raise NodeError(
+            "InvalidConfig",
+            "Say where the code is: give `bucket` and `key`, or `image`, or `zip`.",
+            transient=False,
+        )
+    found = aws.ask(
+        "lambda.UpdateFunctionCode",
+        FunctionName=function,
+        S3Bucket=bucket,
+        S3Key=key,
+        ImageUri=image,
+        ZipFile=zip,
+        Publish=publish or None,
+    )
+    if wait:
+        aws.wait("lambda.function_updated_v2", FunctionName=function)
+    return {
+        "name": found["FunctionName"],
+        "arn": found["FunctionArn"],
+        "version": found["Version"],
+        "code_sha256": found["CodeSha256"],
+    }
+
+
 _SETTINGS = {
     "role": "Role",
     "runtime": "Runtime",

@@ -8,10 +8,10 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from cloudflow_dagster.flow.model import Json
-from cloudflow_dagster.nodes.fields import Multiline
+from cloudflow_dagster.nodes.fields import Lines, Multiline
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
-from cloudflow_dagster.providers.aws.given import Lines, Text
+from cloudflow_dagster.providers.aws.given import Text
 from cloudflow_dagster.providers.aws.operations import Operations
 
 

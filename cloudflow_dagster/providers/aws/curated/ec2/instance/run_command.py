@@ -10,10 +10,10 @@ from typing_extensions import TypedDict
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
+from cloudflow_dagster.nodes.fields import Lines
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.curated.ec2.instance import Instances
 from cloudflow_dagster.providers.aws.declare import aws_action
-from cloudflow_dagster.providers.aws.given import Lines
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _RUNNING = frozenset({"Pending", "InProgress", "Delayed"})

@@ -1,0 +1,1 @@
+"""ElastiCache: caches of Valkey and Redis."""

@@ -1,0 +1,1 @@
+"""WAF: rules for what may reach a web site."""
