@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cloudflow_dagster.nodes.spec import Access, NodeType, Repeat
+from cloudflow_dagster.providers.examples import example_of as example_node
 
 _DEPTH = 2
 """Levels of fields within fields that are explained; deeper ones are in the schema."""
@@ -129,7 +130,13 @@ def _known_values(field: Mapping[str, Any]) -> str:
 
 
 def example_of(node_type: NodeType) -> str:
-    """Return a node of the type as a flow has it, with the fields that it must have."""
+    """Return a node of the type as a flow has it: one of an example flow, if there is one."""
+    node = example_node(node_type.id) or sample_of(node_type)
+    return json.dumps(node, indent=2, ensure_ascii=False)
+
+
+def sample_of(node_type: NodeType) -> dict[str, Any]:
+    """Return a node of the type with the fields that it must have."""
     schema = node_type.config_schema
     fields: Mapping[str, Any] = schema.get("properties", {})
     config = {name: _sample(fields.get(name, {})) for name in schema.get("required", ())}
@@ -139,9 +146,7 @@ def example_of(node_type: NodeType) -> str:
         more = ({**config, name: _sample(field)} for name, field in fields.items())
         config = next((each for each in more if not check(each)), config)
     node: dict[str, Any] = {"id": node_type.id.rpartition(".")[2], "type": node_type.id}
-    return json.dumps(
-        {**node, **({"config": config} if config else {})}, indent=2, ensure_ascii=False
-    )
+    return {**node, **({"config": config} if config else {})}
 
 
 def _sample(field: Mapping[str, Any]) -> Any:

@@ -13,9 +13,11 @@ from click.testing import CliRunner, Result
 
 import cloudflow_dagster
 from cloudflow_dagster.cli import main
+from cloudflow_dagster.cli.nodes_fields import sample_of
 from cloudflow_dagster.cli.progress import Progress
 from cloudflow_dagster.compiler.pipeline import compile_flow
 from cloudflow_dagster.expressions import render
+from cloudflow_dagster.providers import catalogue
 
 STARTER = Path(cloudflow_dagster.__file__).parents[1]
 
@@ -202,9 +204,15 @@ def test_nodes_search_finds_and_limits() -> None:
     assert {"id", "label", "provider", "category", "kind", "access"} <= rows[0].keys()
 
 
-def test_the_example_of_a_node_type_has_one_of_the_fields_of_which_one_is_wanted() -> None:
+def test_the_example_of_a_node_type_is_a_node_of_an_example_flow() -> None:
     node = json.loads(run("nodes", "show", "logic.wait").stdout.split("Example\n")[1])
-    assert node == {"id": "wait", "type": "logic.wait", "config": {"seconds": 1}}
+    assert (node["type"], list(node["config"])) == ("logic.wait", ["approval"])
+
+
+def test_a_sample_has_one_of_the_fields_of_which_one_is_wanted() -> None:
+    wait = catalogue().get("logic.wait")
+    assert wait is not None
+    assert sample_of(wait) == {"id": "wait", "type": "logic.wait", "config": {"seconds": 1}}
 
 
 def test_nodes_search_says_whether_there_are_more() -> None:
