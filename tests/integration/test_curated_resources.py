@@ -183,3 +183,29 @@ def test_hardly_anything_is_allowed_that_was_not_called() -> None:
     )
     surplus = sum(len(unused(trip)) for trip in TRIPS.values())
     assert surplus < total / 10, (surplus, total)
+
+
+def test_a_change_of_a_distribution_keeps_what_others_have_set(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    life = Life("aws.cloudfront.distribution", cloud, tmp_path)
+    config = {"name": "shared", "domain": "shop.example.com"}
+    made = life.work(config)
+    client = cloud.login(None, "aws", None).client("cloudfront")
+    answer = client.get_distribution_config(Id=made["id"])
+    theirs = answer["DistributionConfig"]
+    origin = theirs["Origins"]["Items"][0]
+    header = {"HeaderName": "X-Shop", "HeaderValue": "open"}
+    origin["CustomHeaders"] = {"Quantity": 1, "Items": [header]}
+    origin["OriginPath"] = "/site"
+    client.update_distribution(Id=made["id"], IfMatch=answer["ETag"], DistributionConfig=theirs)
+    life.work({**config, "price_class": "PriceClass_100"})
+    now = client.get_distribution_config(Id=made["id"])["DistributionConfig"]
+    assert now["PriceClass"] == "PriceClass_100"
+    (kept,) = now["Origins"]["Items"]
+    assert kept["OriginPath"] == "/site"
+    assert kept["CustomHeaders"]["Items"] == [header]
+    life.work({**config, "price_class": "PriceClass_100", "cached": False})
+    now = client.get_distribution_config(Id=made["id"])["DistributionConfig"]
+    assert now["Origins"]["Items"][0]["OriginPath"] == "/site"
+    life.model.delete(life.call(), made[IDENTIFIER])

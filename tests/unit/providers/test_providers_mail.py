@@ -115,6 +115,13 @@ def test_it_is_known_whether_a_mail_may_have_been_taken(
     assert (error.code, error.transient, error.unsure) == (code, transient, unsure)
 
 
+def test_a_server_that_is_gone_after_it_has_taken_a_mail_has_taken_it(call: WorkingCall) -> None:
+    with taking_mails(leaves="421 too late") as taken:
+        sent = send(call, f"smtp+plain://127.0.0.1:{taken.port}")
+    assert sent["to"] == ["ada@example.com"]
+    assert len(taken.mails) == 1
+
+
 def test_what_makes_no_sense_is_refused_in_words(call: WorkingCall) -> None:
     for server in ("mail.example.com", "https://x", "smtp://", "smtp://h:port", "smtps://h/path"):
         error = refused(call, server)

@@ -280,7 +280,12 @@ MORE_WITH: Mapping[str, Mapping[str, str]] = {
         "VersionId": "s3:DeleteObjectVersion",
     },
     "s3.PutObjectRetention": {"BypassGovernanceRetention": "s3:BypassGovernanceRetention"},
-    "lambda.CreateFunction": {"Layers": "lambda:GetLayerVersion", "Tags": "lambda:TagResource"},
+    "lambda.CreateFunction": {
+        "Layers": "lambda:GetLayerVersion",
+        "Tags": "lambda:TagResource",
+        "S3Bucket": "s3:GetObject",
+    },
+    "lambda.UpdateFunctionCode": {"S3Bucket": "s3:GetObject"},
     "lambda.UpdateFunctionConfiguration": {"Layers": "lambda:GetLayerVersion"},
     "sqs.CreateQueue": {"tags": "sqs:TagQueue"},
     "sns.CreateTopic": {"Tags": "sns:TagResource"},

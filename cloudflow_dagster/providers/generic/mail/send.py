@@ -5,6 +5,7 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
+from contextlib import suppress
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -161,15 +162,16 @@ def _deliver(
 ) -> dict[str, tuple[int, bytes]]:
     """Hand the mail to the server; return whom it refused."""
     sending = False
+    server: smtplib.SMTP | None = None
     try:
-        with _connected(call, where) as server:
-            if where.scheme == "smtp":
-                server.starttls(context=ssl.create_default_context())
-                server.ehlo()
-            if where.username:
-                server.login(unquote(where.username), unquote(where.password or ""))
-            sending = True
-            return server.send_message(mail, sender, everybody)
+        server = _connected(call, where)
+        if where.scheme == "smtp":
+            server.starttls(context=ssl.create_default_context())
+            server.ehlo()
+        if where.username:
+            server.login(unquote(where.username), unquote(where.password or ""))
+        sending = True
+        return server.send_message(mail, sender, everybody)
     except smtplib.SMTPRecipientsRefused as error:
         said = "; ".join(
             f"{who}: {text.decode(errors='replace')}" for who, (_, text) in error.recipients.items()
@@ -204,6 +206,16 @@ def _deliver(
             transient=not sending,
             unsure=sending,
         ) from None
+    finally:
+        if server is not None:
+            _leave(server)
+
+
+def _leave(server: smtplib.SMTP) -> None:
+    """Say goodbye; what is answered to that changes nothing about the mail."""
+    with suppress(smtplib.SMTPException, OSError):
+        server.quit()
+    server.close()
 
 
 def _connected(call: Call, where: SplitResult) -> smtplib.SMTP:

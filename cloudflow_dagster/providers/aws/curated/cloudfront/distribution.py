@@ -189,7 +189,7 @@ class CloudFrontDistribution(AwsResource):
 
     @override
     def create(self, aws: Operations) -> str:
-        config = {"CallerReference": aws.call.token, **self._settings(aws, {})}
+        config = {"CallerReference": aws.call.token, **self._settings(aws, {}, {})}
         made = aws.ask("cloudfront.CreateDistribution", DistributionConfig=config)
         aws.wait("cloudfront.distribution_deployed", Id=made["Distribution"]["Id"])
         return self.name
@@ -231,7 +231,7 @@ class CloudFrontDistribution(AwsResource):
                 "cloudfront.UpdateDistribution",
                 Id=found["Id"],
                 IfMatch=answer["ETag"],
-                DistributionConfig={**config, **self._settings(aws, config)},
+                DistributionConfig={**config, **self._settings(aws, config, changed)},
             )
             aws.wait("cloudfront.distribution_deployed", Id=found["Id"])
         if "tags" in changed:
@@ -261,15 +261,27 @@ class CloudFrontDistribution(AwsResource):
         aws.wait("cloudfront.distribution_deployed", Id=found["Id"])
         aws.ask("cloudfront.DeleteDistribution", Id=found["Id"], IfMatch=tag)
 
-    def _settings(self, aws: Operations, before: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what AWS is told of the fields; what the config leaves open is as it was."""
+    def _settings(
+        self, aws: Operations, before: Mapping[str, Any], changed: Changed
+    ) -> dict[str, Any]:
+        """Return what AWS is told of the fields; all else is as it was, also what others have set.
+
+        https://docs.aws.amazon.com/cloudfront/latest/APIReference/API_UpdateDistribution.html: what
+        is left out of an update is not kept.
+        """
         settings: dict[str, Any] = {
             "Comment": self.name,
             "Enabled": self.enabled,
             "PriceClass": self.price_class,
-            "Origins": {"Quantity": 1, "Items": [self._origin(aws)]},
-            "DefaultCacheBehavior": self._behavior(),
         }
+        elsewhere = not before or not {"bucket", "domain"}.isdisjoint(changed)
+        if elsewhere:
+            settings["Origins"] = {"Quantity": 1, "Items": [self._origin(aws)]}
+        if elsewhere or "cached" in changed:
+            settings["DefaultCacheBehavior"] = {
+                **before.get("DefaultCacheBehavior", {}),
+                **self._behavior(),
+            }
         if self.default_page is not None or not before:
             settings["DefaultRootObject"] = self.default_page or ""
         if self.web_acl is not None:
@@ -320,8 +332,9 @@ class CloudFrontDistribution(AwsResource):
                 "CachedMethods": {"Quantity": len(reading), "Items": reading},
             },
         }
-        if not self.cached and not self.bucket:
-            behavior["OriginRequestPolicyId"] = _ALL_BUT_HOST
+        # Without one, what was set before would stay.
+        passes_all = not self.cached and not self.bucket
+        behavior["OriginRequestPolicyId"] = _ALL_BUT_HOST if passes_all else ""
         return behavior
 
 

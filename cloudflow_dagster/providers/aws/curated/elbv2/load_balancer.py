@@ -338,6 +338,7 @@ def _brought_about(aws: Operations, group: TargetGroup, vpc: str) -> str:
             TargetType=group.kind,
             VpcId=vpc,
             HealthCheckPath=group.health,
+            HealthCheckProtocol=group.protocol,
         )
         return str(answer["TargetGroups"][0]["TargetGroupArn"])
     arn = str(found[0]["TargetGroupArn"])
