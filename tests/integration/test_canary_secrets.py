@@ -302,6 +302,8 @@ class Shown:
 
     ended: dict[str, str]
     pages: dict[str, bytes]
+    why: list[str]
+    """What was said of failures in runs that were meant to end otherwise."""
 
 
 @pytest.fixture(scope="module")
@@ -321,13 +323,20 @@ def shown(place: Place, printed: Printed) -> Shown:
             name = f"{run['jobName']} {id}"
             pages[f"{name}, events"] = json.dumps(dev.events(id)).encode()
             pages[f"{name}, file"] = gzip.decompress(dev.get(f"/download_debug/{id}"))
+        why = [
+            text
+            for flow, end in ENDS.items()
+            if ended[flow] != end
+            for text in map(json.dumps, dev.events(launched[flow]))
+            if "ailed" in text
+        ]
     finally:
         dev.stop()
-    return Shown(ended, pages)
+    return Shown(ended, pages, why)
 
 
 def test_runs_from_dagsters_pages_end_as_they_are_meant_to(shown: Shown) -> None:
-    assert shown.ended == ENDS
+    assert shown.ended == ENDS, "\n".join(shown.why)
 
 
 def test_dagsters_pages_show_no_secret(place: Place, shown: Shown) -> None:
