@@ -36,6 +36,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from inspect import cleandoc
 from typing import Any, TypeAlias, TypeVar
 
 from cloudflow_dagster.flow.model import Json
@@ -327,7 +328,7 @@ def _node_type(id: str, cls: type[AwsResource], calls: Calls, shown: _Shown) -> 
         provider=PROVIDER,
         category=shown.category or category_of(service),
         label=shown.label,
-        description=f"{(cls.__doc__ or '').strip()}\n\n{_HOW}",
+        description=f"{cleandoc(cls.__doc__ or '')}\n\n{_HOW}",
         icon=shown.icon or look.icon,
         color=look.color,
         outputs=_ports(output),
