@@ -43,10 +43,12 @@ def plan_at_start(
     Raises:
         DagsterExecutionStepNotFoundError: It is a run of some steps, and one of them is gone.
     """
-    launched = {names.unmapped(key) for key in run.step_keys_to_execute or ()}
+    if tags.FLOW not in run.tags or not run.step_keys_to_execute:
+        return _get_execution_plan_from_run(job, run, instance), run
+    launched = {names.unmapped(key) for key in run.step_keys_to_execute}
     present = set(job.get_definition().graph.node_dict)
     # The jobs of flows have no graphs in graphs, so their nodes are their steps.
-    if tags.FLOW not in run.tags or launched == present or not _was_whole(run, instance):
+    if launched == present or not _was_whole(run, instance):
         return _get_execution_plan_from_run(job, run, instance), run
     instance.report_engine_event(
         "The flow has changed since the run was launched, and is run as it is now."

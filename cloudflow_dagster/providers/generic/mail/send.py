@@ -6,6 +6,7 @@ import smtplib
 import socket
 import ssl
 from contextlib import suppress
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate
@@ -25,6 +26,8 @@ from cloudflow_dagster.providers.generic.http.addresses import refusal
 _PATIENCE = 60.0
 """Seconds that a server has to answer a command, if the node has no `timeout`."""
 _PORTS = {"smtps": 465, "smtp": 587, "smtp+plain": 25}
+_PASSING = range(400, 500)
+"""Answers after which one may try again (RFC 5321, 4.2.1)."""
 _Line = Annotated[str, Field(min_length=1, pattern=r"^[^\r\n]*$")]
 
 
@@ -148,13 +151,9 @@ def _address(written: str) -> str:
     bare = written.rpartition("<")[2].rstrip("> ").strip()
     try:
         return Address(addr_spec=bare).addr_spec
-    except (ValueError, IndexError, TypeError):
-        # It says so in several ways (`HeaderParseError` is a `ValueError` of its own).
-        pass
-    except Exception as error:
-        if type(error).__module__ != "email.errors":
-            raise
-    raise NodeError("InvalidConfig", f"`{written}` is no mail address.", transient=False)
+    except (ValueError, IndexError, TypeError, MessageError):
+        text = f"`{written}` is no mail address."
+        raise NodeError("InvalidConfig", text, transient=False) from None
 
 
 def _deliver(
@@ -184,21 +183,21 @@ def _deliver(
     except smtplib.SMTPResponseException as error:
         text = error.smtp_error
         said = text.decode(errors="replace") if isinstance(text, bytes) else text
-        later = 400 <= error.smtp_code < 500  # noqa: PLR2004 - RFC 5321: try again later
+        passing = error.smtp_code in _PASSING
         raise NodeError(
-            "SmtpError", f"The server says: {error.smtp_code} {said}", transient=later
+            "SmtpError", f"The server says: {error.smtp_code} {said}", transient=passing
         ) from None
     except smtplib.SMTPNotSupportedError as error:
         raise NodeError(
             "SmtpError", f"The server cannot do that: {error}", transient=False
         ) from None
-    except ssl.SSLError as error:
-        raise NodeError(
-            "TlsError",
-            f"No TLS connection to the mail server {where.hostname} came about: {error}",
-            transient=False,
-        ) from None
     except (smtplib.SMTPException, OSError) as error:
+        if isinstance(error, ssl.SSLError) and not sending:
+            raise NodeError(
+                "TlsError",
+                f"No TLS connection to the mail server {where.hostname} came about: {error}",
+                transient=False,
+            ) from None
         # Once it has begun to take the mail, it may have taken it whole.
         raise NodeError(
             "ConnectionFailed",

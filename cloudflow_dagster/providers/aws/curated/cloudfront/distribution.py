@@ -50,6 +50,8 @@ _ALL_BUT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
 
 https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed-origin-request-policies.html
 """
+_READING = ["GET", "HEAD"]
+_WRITING = ["OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
 _CONFIG = (
     *("bucket", "domain", "aliases", "certificate", "default_page", "price_class"),
     *("cached", "web_acl", "enabled"),
@@ -278,10 +280,9 @@ class CloudFrontDistribution(AwsResource):
         if elsewhere:
             settings["Origins"] = {"Quantity": 1, "Items": [self._origin(aws)]}
         if elsewhere or "cached" in changed:
-            settings["DefaultCacheBehavior"] = {
-                **before.get("DefaultCacheBehavior", {}),
-                **self._behavior(),
-            }
+            settings["DefaultCacheBehavior"] = self._behavior(
+                before.get("DefaultCacheBehavior", {})
+            )
         if self.default_page is not None or not before:
             settings["DefaultRootObject"] = self.default_page or ""
         if self.web_acl is not None:
@@ -315,13 +316,10 @@ class CloudFrontDistribution(AwsResource):
             "OriginAccessControlId": _access(aws),
         }
 
-    def _behavior(self) -> dict[str, Any]:
-        reading, all_methods = (
-            ["GET", "HEAD"],
-            ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"],
-        )
-        methods = reading if self.bucket else all_methods
+    def _behavior(self, before: Mapping[str, Any]) -> dict[str, Any]:
+        methods = _READING if self.bucket else [*_READING, *_WRITING]
         behavior: dict[str, Any] = {
+            **before,
             "TargetOriginId": "bucket" if self.bucket else "server",
             "ViewerProtocolPolicy": "redirect-to-https",
             "Compress": True,
@@ -329,12 +327,13 @@ class CloudFrontDistribution(AwsResource):
             "AllowedMethods": {
                 "Quantity": len(methods),
                 "Items": methods,
-                "CachedMethods": {"Quantity": len(reading), "Items": reading},
+                "CachedMethods": {"Quantity": len(_READING), "Items": _READING},
             },
         }
-        # Without one, what was set before would stay.
-        passes_all = not self.cached and not self.bucket
-        behavior["OriginRequestPolicyId"] = _ALL_BUT_HOST if passes_all else ""
+        if not self.cached and not self.bucket:
+            behavior["OriginRequestPolicyId"] = _ALL_BUT_HOST
+        elif behavior.get("OriginRequestPolicyId") == _ALL_BUT_HOST:
+            del behavior["OriginRequestPolicyId"]
         return behavior
 
 
