@@ -13,11 +13,11 @@ default counts as written.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Self, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.difference import Path
@@ -52,6 +52,26 @@ class ResourceFields(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     noun: ClassVar[str]
     has_identifier: ClassVar[bool] = False
+
+    @classmethod
+    def clash(cls, given: Collection[str]) -> str | None:
+        """Return why the fields that are given do not go together, judged by their names alone.
+
+        A check of a flow asks this too, which does not know the values of expressions.
+        """
+        return None
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        if why := self.clash([name for name, value in self if value is not None]):
+            raise ValueError(why)
+        return self
+
+    @classmethod
+    def judged(cls, config: Mapping[str, Json]) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return what of a config a schema cannot say is wrong; `check_config`."""
+        why = cls.clash([name for name, value in config.items() if value is not None])
+        return [((), f"{why[0].upper()}{why[1:]}.")] if why else []
 
     @classmethod
     def paths(cls, mark: Mark) -> tuple[Path, ...]:

@@ -209,3 +209,65 @@ def test_a_change_of_a_distribution_keeps_what_others_have_set(
     now = client.get_distribution_config(Id=made["id"])["DistributionConfig"]
     assert now["Origins"]["Items"][0]["OriginPath"] == "/site"
     life.model.delete(life.call(), made[IDENTIFIER])
+
+
+def test_a_name_stands_for_a_distribution_and_is_put_back(cloud: Cloud, tmp_path: Path) -> None:
+    front = Life("aws.cloudfront.distribution", cloud, tmp_path)
+    site = front.work({"name": "named", "domain": "shop.example.com"})
+    life = Life("aws.route53.record", cloud, tmp_path)
+    config = {"zone": "trips.example", "name": "*.trips.example", "alias": site}
+    made = life.work(config)
+    wanted = {"host": site["host"], "zone_id": site["zone_id"], "check_health": False}
+    assert made["alias"] == wanted
+    assert not {"values", "ttl"} & made.keys()
+    assert life.work(config) == made
+    assert "route53.ChangeResourceRecordSets" not in life.now
+    client = cloud.login(None, "aws", None).client("route53")
+    zones = client.list_hosted_zones_by_name(DNSName="trips.example")["HostedZones"]
+    record = {
+        "Name": "*.trips.example",
+        "Type": "A",
+        "AliasTarget": {
+            "DNSName": "Elsewhere.example.",
+            "HostedZoneId": "Z1",
+            "EvaluateTargetHealth": True,
+        },
+    }
+    changes = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record}]}
+    client.change_resource_record_sets(HostedZoneId=zones[0]["Id"], ChangeBatch=changes)
+    assert life.model.read is not None
+    drifted = life.model.read(life.call(), made[IDENTIFIER])
+    assert drifted is not None
+    assert drifted.properties["alias"] == {
+        "host": "elsewhere.example",
+        "zone_id": "Z1",
+        "check_health": True,
+    }
+    assert life.work(config) == made
+    plain = {"zone": "trips.example", "name": "*.trips.example", "values": "10.0.0.1"}
+    assert life.work(plain)["ttl"] == 300
+    assert life.work(config) == made
+    life.model.delete(life.call(), made[IDENTIFIER])
+    assert life.model.read(life.call(), made[IDENTIFIER]) is None
+    front.model.delete(front.call(), site[IDENTIFIER])
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [
+        ({}, "give either `values` or `alias`"),
+        ({"values": "10.0.0.1", "alias": {"host": "a.example", "zone_id": "Z1"}}, "give either"),
+        ({"alias": {"host": "a.example", "zone_id": "Z1"}, "ttl": 60}, "leave out `ttl`"),
+        ({"alias": {"host": "a.example"}}, "`alias.zone_id`"),
+        ({"alias": {"host": "a.example", "zone_id": "Z1", "health": True}}, "`alias.health`"),
+    ],
+)
+def test_a_record_that_is_neither_values_nor_an_alias_is_refused(
+    config: dict[str, Any], why: str, cloud: Cloud, tmp_path: Path
+) -> None:
+    life = Life("aws.route53.record", cloud, tmp_path)
+    with pytest.raises(NodeError) as caught:
+        life.work({"zone": "trips.example", "name": "www.trips.example", **config})
+    assert caught.value.code == "InvalidConfig"
+    assert why in caught.value.message
+    assert life.now == set()

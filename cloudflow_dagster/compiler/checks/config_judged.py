@@ -43,9 +43,11 @@ def _report(subject: Subject, vertex: Vertex, wrong: set[tuple[str | int, ...]])
     if vertex.type.check_config is None:
         return
     into = () if vertex.undoes else subject.graph.into[vertex.id]
-    fed = {link.field for link in into}
+    fed = {link.field for link in into if link.field is not None}
+    # What an edge feeds counts as given, with a value that only a run knows.
+    config = {**dict.fromkeys(fed, "{{ input }}"), **vertex.node.config}
     try:
-        findings = vertex.type.check_config(vertex.node.config)
+        findings = vertex.type.check_config(config)
     except Exception as error:
         if wrong:
             return  # It was not made for a config that does not even have the right types.

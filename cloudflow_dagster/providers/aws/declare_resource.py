@@ -340,7 +340,7 @@ def _node_type(id: str, cls: type[AwsResource], calls: Calls, shown: _Shown) -> 
         permissions_of=partial(calls.permissions, written),
         transient=frozenset(shown.transient),
         repeat=Repeat.SAFE,
-        check_config=model.misplaced,
+        check_config=lambda config: [*model.misplaced(config), *cls.judged(config)],
         documentation=(
             f"https://docs.aws.amazon.com/goto/WebAPI/{metadata_of(service)['uid']}/{operation}"
         ),

@@ -87,6 +87,25 @@ def test_what_the_node_type_itself_refuses_is_reported(tmp_path: Path) -> None:
     ]
 
 
+def test_fields_that_do_not_go_together_are_reported_and_fed_ones_count(tmp_path: Path) -> None:
+    name = {"zone": "shop.example", "name": "www.shop.example"}
+    lines = found(
+        tmp_path,
+        START,
+        node("front", "aws.cloudfront.distribution", config={"name": "shop", "bucket": "shop"}),
+        node("none", "aws.route53.record", config=name),
+        node("both", "aws.route53.record", config={**name, "alias": "{{ nodes.front }}", "ttl": 9}),
+        node("fed", "aws.route53.record", config=name),
+        node("well", "aws.route53.record", config={**name, "alias": "{{ nodes.front }}"}),
+        to=["start > front", "front > none", "front > both", "front > fed.alias", "front > well"],
+    )
+    assert lines == [
+        "CF3004 /nodes/2/config Give either `values` or `alias`.",
+        "CF3004 /nodes/3/config An `alias` is remembered as long as what it stands for: leave out "
+        "`ttl`.",
+    ]
+
+
 def test_a_place_that_is_wrong_already_is_not_judged_again(tmp_path: Path) -> None:
     lines = found(tmp_path, node("start", "trigger.cron", config={"schedule": 5}))
     assert [line.split(" ")[0] for line in lines] == ["CF3001"]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from typing_extensions import TypedDict, override
 
 from cloudflow_dagster.flow.model import Json
@@ -182,12 +182,13 @@ class CloudFrontDistribution(AwsResource):
         str | None, GIVEN, Field(description="Of `host`, for an alias in Route 53.")
     ] = None
 
-    @model_validator(mode="after")
-    def _has_one_origin(self) -> Self:
+    @classmethod
+    @override
+    def clash(cls, given: Collection[str]) -> str | None:
         # What is given back of one that others made may have several.
-        if (self.bucket is None) is (self.domain is None) and self.id is None:
-            raise ValueError("give either `bucket` or `domain`")
-        return self
+        if ("bucket" in given) is ("domain" in given) and "id" not in given:
+            return "give either `bucket` or `domain`"
+        return None
 
     @override
     def create(self, aws: Operations) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from typing_extensions import TypedDict, override
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.fields import Lines
+from cloudflow_dagster.nodes.resource import IDENTIFIER
 from cloudflow_dagster.nodes.resource_fields import FIXED
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
@@ -107,6 +109,49 @@ def _id(aws: Operations, zone: str) -> str:
     )
 
 
+def _plain(name: str) -> str:
+    """Return a name as people write it; Route 53 adds a dot and spells `*` and capitals otherwise.
+
+    https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DomainNameFormat.html
+    """
+    return name.rstrip(".").replace("\\052", "*").lower()
+
+
+def _lower(given: Any) -> Any:
+    return _plain(given) if isinstance(given, str) else given
+
+
+class Alias(BaseModel):
+    """What has its own name in the DNS and changes its addresses: a load balancer, a distribution.
+
+    https://docs.aws.amazon.com/Route53/latest/APIReference/API_AliasTarget.html
+    """
+
+    model_config = ConfigDict(
+        extra="forbid",
+        hide_input_in_errors=True,
+        # Another node's whole output may be given.
+        json_schema_extra={"additionalProperties": True},
+    )
+    host: Annotated[Text, BeforeValidator(_lower), Field(description="Its name.")]
+    zone_id: Annotated[Text, Field(description="Id of the zone that its name is in.")]
+    check_health: Annotated[
+        bool,
+        Field(description="Whether it only counts while it is healthy; not for distributions."),
+    ] = False
+
+
+def _target(given: Any) -> Any:
+    """Take what another node gives for the two fields that count."""
+    if isinstance(given, Mapping) and IDENTIFIER in given:
+        fields = cast("Mapping[str, Any]", given)
+        return {name: fields[name] for name in ("host", "zone_id") if name in fields}
+    return cast("Any", given)
+
+
+_TTL = 300
+
+
 @aws_resource(
     "aws.route53.record",
     label="Record",
@@ -117,7 +162,7 @@ def _id(aws: Operations, zone: str) -> str:
     delete=("route53.ChangeResourceRecordSets",),
 )
 class ZoneRecord(AwsResource):
-    """A record of a zone of Route 53."""
+    """A record of a zone of Route 53: values, or an alias of what AWS serves."""
 
     noun = "record"
     zone: Annotated[
@@ -126,10 +171,38 @@ class ZoneRecord(AwsResource):
     name: Annotated[Text, FIXED, Field(description="Its full name: `www.shop.example`.")]
     type: Annotated[Kind, FIXED, Field(description="Its kind.")] = "A"
     values: Annotated[
-        Lines,
+        Lines | None,
         Field(description="Addresses, names or texts.", json_schema_extra=UNORDERED_LIST),
-    ]
-    ttl: Annotated[int, Field(ge=0, description="Seconds for which others remember it.")] = 300
+    ] = None
+    ttl: Annotated[
+        int | None,
+        Field(
+            ge=0, description=f"Seconds for which others remember `values`; if not given, {_TTL}."
+        ),
+    ] = None
+    alias: Annotated[
+        Alias | None,
+        BeforeValidator(_target),
+        Field(
+            description="Instead of `values`: a load balancer, a distribution, or whatever else "
+            "has `host` and `zone_id`."
+        ),
+    ] = None
+
+    @classmethod
+    @override
+    def clash(cls, given: Collection[str]) -> str | None:
+        if "alias" in given and "ttl" in given:
+            return "an `alias` is remembered as long as what it stands for: leave out `ttl`"
+        if ("alias" in given) is ("values" in given):
+            return "give either `values` or `alias`"
+        return None
+
+    @model_validator(mode="after")
+    def _is_remembered(self) -> Self:
+        if self.ttl is None and self.alias is None:
+            self.ttl = _TTL
+        return self
 
     @override
     def identify(self) -> str:
@@ -147,11 +220,17 @@ class ZoneRecord(AwsResource):
         found = _record(aws, identifier)
         if found is None:
             return None
+        known: dict[str, Json] = {"zone": zone, "name": name, "type": kind}
+        if (target := found.get("AliasTarget")) is not None:
+            alias: Json = {
+                "host": _plain(target["DNSName"]),
+                "zone_id": target["HostedZoneId"],
+                "check_health": target["EvaluateTargetHealth"],
+            }
+            return identifier, {**known, "alias": alias}
         values = [each["Value"] for each in found.get("ResourceRecords", [])]
         return identifier, {
-            "zone": zone,
-            "name": name,
-            "type": kind,
+            **known,
             "values": [each.strip('"') for each in values] if kind == "TXT" else values,
             "ttl": found.get("TTL"),
         }
@@ -161,13 +240,17 @@ class ZoneRecord(AwsResource):
         self._put(aws)
 
     def _put(self, aws: Operations) -> None:
-        values = [_quoted(each) if self.type == "TXT" else each for each in self.values]
-        record: Json = {
-            "Name": self.name,
-            "Type": self.type,
-            "TTL": self.ttl,
-            "ResourceRecords": [{"Value": each} for each in values],
-        }
+        record: dict[str, Json] = {"Name": self.name, "Type": self.type}
+        if self.alias is not None:
+            record["AliasTarget"] = {
+                "DNSName": self.alias.host,
+                "HostedZoneId": self.alias.zone_id,
+                "EvaluateTargetHealth": self.alias.check_health,
+            }
+        else:
+            values = [_quoted(v) if self.type == "TXT" else v for v in self.values or ()]
+            record["TTL"] = self.ttl
+            record["ResourceRecords"] = [{"Value": each} for each in values]
         _change(aws, self.zone, "UPSERT", record)
 
     @classmethod
@@ -185,9 +268,9 @@ def _record(aws: Operations, identifier: str) -> dict[str, Any] | None:
         StartRecordType=kind,
         MaxItems="1",
     )
-    wanted = (f"{name.rstrip('.')}.", kind)
     listed = answer.get("ResourceRecordSets", [])
-    return next((each for each in listed if (each["Name"], each["Type"]) == wanted), None)
+    wanted = (_plain(name), kind)
+    return next((each for each in listed if (_plain(each["Name"]), each["Type"]) == wanted), None)
 
 
 def _change(aws: Operations, zone: str, action: str, record: Json) -> None:
