@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,68 +13,17 @@ from cloudflow_dagster.nodes.resource import IDENTIFIER, Existing
 from cloudflow_dagster.nodes.spec import NodeType
 from cloudflow_dagster.providers.aws.permissions.actions import actions_of
 from cloudflow_dagster.simulator import start_simulated_aws
-from tests.fixtures.calls import WorkingCall
 from tests.fixtures.curated_flows import Cloud, KilledError
-from tests.fixtures.curated_resources import FOR_LAMBDA, POLICY, RESOURCES, TRIPS, Trip
+from tests.fixtures.curated_lives import Life, furnish
+from tests.fixtures.curated_resources import RESOURCES, TRIPS, Trip
 
 pytestmark = pytest.mark.integration
-
-
-class AwsCall(WorkingCall):
-    """A call with the test's login."""
-
-    aws: Any
-
-    def login(self, provider: str) -> Any:
-        assert provider == "aws"
-        return self.aws
-
-
-class Life:
-    """Works on one resource, and knows which operations that takes."""
-
-    def __init__(self, id: str, cloud: Cloud, folder: Path) -> None:
-        self.id, self.cloud, self.folder = id, cloud, folder
-        self.type: NodeType = RESOURCES[id]
-        assert self.type.resource is not None
-        self.model = self.type.resource
-        self.all: set[str] = set()
-
-    def call(self) -> AwsCall:
-        made = AwsCall(files=self.folder)
-        made.aws = self.cloud.login(None, "aws", None)
-        return made
-
-    def work(self, config: Mapping[str, Any], call: AwsCall | None = None) -> dict[str, Any]:
-        """Do what a node does; note its operations."""
-        assert self.type.handler is not None
-        self.cloud.made.clear()
-        self.cloud.at_work(self.id)
-        try:
-            output: Any = self.type.handler(call or self.call(), dict(config))
-        finally:
-            self.all |= self.now
-        return output
-
-    @property
-    def now(self) -> set[str]:
-        """The operations of the work that was done last."""
-        return self.cloud.made[self.id]
 
 
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[Cloud]:
     with start_simulated_aws(seeded=False) as running:
-        made = Cloud(running.endpoint)
-        made.at_work("the test")
-        login = made.login(None, "aws", None)
-        login.client("sqs").create_queue(QueueName="dead")
-        login.client("route53").create_hosted_zone(Name="trips.example", CallerReference="1")
-        trust = json.dumps(FOR_LAMBDA)
-        login.client("iam").create_role(RoleName="trips", AssumeRolePolicyDocument=trust)
-        for name in ("old", "new"):
-            login.client("iam").create_policy(PolicyName=name, PolicyDocument=json.dumps(POLICY))
-        yield made
+        yield Cloud(running.endpoint)
 
 
 def test_all_curated_resource_types_are_here() -> None:
@@ -84,34 +32,8 @@ def test_all_curated_resource_types_are_here() -> None:
 
 @pytest.fixture(scope="module")
 def there(cloud: Cloud) -> dict[str, Any]:
-    """What trips need that is there before; they name it `<name>`."""
-    login = cloud.login(None, "aws", None)
-    subnets = login.client("ec2").describe_subnets()["Subnets"]
-    groups = login.client("ec2").describe_security_groups()["SecurityGroups"]
-    rules = login.client("wafv2").create_web_acl(
-        Name="there",
-        Scope="REGIONAL",
-        DefaultAction={"Allow": {}},
-        VisibilityConfig={
-            "SampledRequestsEnabled": False,
-            "CloudWatchMetricsEnabled": False,
-            "MetricName": "there",
-        },
-    )
-    ecs = login.client("ecs")
-    ecs.create_cluster(clusterName="trips")
-    for image in ("nginx:1", "nginx:2"):
-        container = {"name": "web", "image": image, "memory": 128}
-        ecs.register_task_definition(family="trips", containerDefinitions=[container])
-    certificate = login.client("acm").request_certificate(DomainName="trips.example")
-    ids = [each["SubnetId"] for each in sorted(subnets, key=lambda each: each["AvailabilityZone"])]
-    return {
-        "subnets": ids[:2],
-        "other subnets": ids[1:3],
-        "security groups": [each["GroupId"] for each in groups],
-        "web_acl": rules["Summary"]["ARN"],
-        "certificate": certificate["CertificateArn"],
-    }
+    cloud.at_work("the test")
+    return furnish(cloud.login(None, "aws", None))
 
 
 @pytest.mark.parametrize("id", TRIPS)
@@ -211,6 +133,7 @@ def test_a_change_of_a_distribution_keeps_what_others_have_set(
     life.model.delete(life.call(), made[IDENTIFIER])
 
 
+@pytest.mark.usefixtures("there")
 def test_a_name_stands_for_a_distribution_and_is_put_back(cloud: Cloud, tmp_path: Path) -> None:
     front = Life("aws.cloudfront.distribution", cloud, tmp_path)
     site = front.work({"name": "named", "domain": "shop.example.com"})

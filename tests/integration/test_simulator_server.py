@@ -293,3 +293,15 @@ def test_the_tasks_of_a_new_service_run() -> None:
         assert found["runningCount"] == 2
         with pytest.raises(ecs.exceptions.ClientException):
             ecs.create_service(**{**asked, "cluster": "c", "taskDefinition": "absent"})
+
+
+def test_a_cache_that_was_deleted_is_gone() -> None:
+    with start_simulated_aws(seeded=False) as cloud:
+        caches = EstateAccount(cloud.endpoint).client("elasticache")
+        which = {"ReplicationGroupId": "c"}
+        caches.create_replication_group(**which, ReplicationGroupDescription="c")
+        assert len(caches.describe_replication_groups()["ReplicationGroups"]) == 1
+        deleted = caches.delete_replication_group(**which)["ReplicationGroup"]
+        assert deleted["Status"] == "deleting"
+        with pytest.raises(caches.exceptions.ReplicationGroupNotFoundFault):
+            caches.describe_replication_groups(**which)

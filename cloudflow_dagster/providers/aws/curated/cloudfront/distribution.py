@@ -204,6 +204,8 @@ class CloudFrontDistribution(AwsResource):
         if answer is None:
             return None
         found: dict[str, Any] = answer["Distribution"]
+        if found["Status"] == "InProgress":
+            aws.wait("cloudfront.distribution_deployed", Id=found["Id"])
         config: dict[str, Any] = found["DistributionConfig"]
         tags = aws.ask("cloudfront.ListTagsForResource", Resource=found["ARN"])["Tags"]
         behavior: dict[str, Any] = config["DefaultCacheBehavior"]

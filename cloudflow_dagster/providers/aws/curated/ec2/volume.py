@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from typing_extensions import override
 
+from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN
 from cloudflow_dagster.providers.aws.curated.ec2.named import (
     TAGGING,
@@ -30,6 +31,7 @@ from cloudflow_dagster.providers.aws.given import (
 )
 from cloudflow_dagster.providers.aws.operations import Operations
 
+_EVERY = 10.0
 _THERE = ["creating", "available", "in-use"]
 
 
@@ -122,9 +124,22 @@ class EbsVolume(AwsResource):
                 Iops=self.iops,
                 Throughput=self.throughput,
             )
+            # It can be used meanwhile, but has not all that was asked for.
+            aws.until(self._is_so, "ec2.DescribeVolumes", every=_EVERY, VolumeIds=[identifier])
         set_tags(aws, identifier, changed, self.tags)
 
     @classmethod
     @override
     def delete(cls, aws: Operations, identifier: str) -> None:
         aws.ask("ec2.DeleteVolume", VolumeId=identifier)
+        aws.wait("ec2.volume_deleted", VolumeIds=[identifier])
+
+    def _is_so(self, answer: dict[str, Json]) -> bool:
+        wanted = {
+            "Size": self.gigabytes,
+            "VolumeType": self.type,
+            "Iops": self.iops,
+            "Throughput": self.throughput,
+        }
+        (found,) = answer["Volumes"]
+        return all(found.get(name) == v for name, v in wanted.items() if v is not None)

@@ -25,6 +25,7 @@ from cloudflow_dagster.providers.aws.given import (
     UNORDERED_LIST,
     Tags,
     gone,
+    is_older,
     many,
     one,
 )
@@ -100,6 +101,8 @@ def update(
     }
 
 
+_HOPELESS = 10 / (24 * 60)
+"""Days after which tasks that do not run yet are not waited for any more: ten minutes."""
 _DEPLOYED = ("task", "count", "subnets", "security_groups", "public_ip")
 
 
@@ -197,18 +200,14 @@ class EcsService(AwsResource):
     @override
     def read(cls, aws: Operations, identifier: str) -> Found:
         cluster, _, name = identifier.partition("/")
-        asked: list[Json] = ["TAGS"]
-        answer = aws.find(
-            "ecs.DescribeServices",
-            absent=("ClusterNotFoundException",),
-            cluster=cluster,
-            services=[name],
-            include=asked,
-        )
-        there = [each for each in (answer or {}).get("services", []) if each["status"] == "ACTIVE"]
-        if not there:
+        found = _described(aws, cluster, name)
+        if found is not None and (found["status"] == "DRAINING" or _is_beginning(found)):
+            gone = found["status"] == "DRAINING"
+            waiter = f"ecs.services_{'inactive' if gone else 'stable'}"
+            aws.wait(waiter, cluster=cluster, services=[name])
+            found = None if gone else _described(aws, cluster, name)
+        if found is None:
             return None
-        found: dict[str, Any] = there[0]
         network: dict[str, Any] = found.get("networkConfiguration", {}).get(
             "awsvpcConfiguration", {}
         )
@@ -264,6 +263,30 @@ class EcsService(AwsResource):
 
     def _wait(self, aws: Operations) -> None:
         aws.wait("ecs.services_stable", cluster=self.cluster, services=[self.name])
+
+
+def _described(aws: Operations, cluster: str, name: str) -> dict[str, Any] | None:
+    """Return what is said of a service; None if it is not there any more."""
+    asked: list[Json] = ["TAGS"]
+    answer = aws.find(
+        "ecs.DescribeServices",
+        absent=("ClusterNotFoundException",),
+        cluster=cluster,
+        services=[name],
+        include=asked,
+    )
+    found: list[dict[str, Any]] = (answer or {}).get("services", [])
+    return next((each for each in found if each["status"] in {"ACTIVE", "DRAINING"}), None)
+
+
+def _is_beginning(service: dict[str, Any]) -> bool:
+    """Whether tasks are being started that may still come: others need a change to come."""
+    return any(
+        each.get("rolloutState") == "IN_PROGRESS"
+        and not each.get("failedTasks")
+        and not is_older(each["createdAt"], _HOPELESS)
+        for each in service.get("deployments", [])
+    )
 
 
 def _target(balancers: list[dict[str, Any]]) -> Json:

@@ -62,14 +62,13 @@ class FileSystem(AwsResource):
     @classmethod
     @override
     def read(cls, aws: Operations, identifier: str) -> Found:
-        answer = aws.ask("efs.DescribeFileSystems", CreationToken=identifier)
-        gone_by_now = {"deleting", "deleted"}
-        there = [e for e in answer["FileSystems"] if e["LifeCycleState"] not in gone_by_now]
+        answer = aws.until(
+            _is_settled, "efs.DescribeFileSystems", every=_EVERY, CreationToken=identifier
+        )
+        there = [each for each in answer["FileSystems"] if each["LifeCycleState"] != "deleted"]
         if not there:
             return None
         found = there[0]
-        if found["LifeCycleState"] == "creating":
-            aws.until(_is_there, "efs.DescribeFileSystems", every=_EVERY, CreationToken=identifier)
         return identifier, {
             "name": identifier,
             "encrypted": found.get("Encrypted", False),
@@ -91,10 +90,12 @@ class FileSystem(AwsResource):
     @override
     def delete(cls, aws: Operations, identifier: str) -> None:
         aws.ask("efs.DeleteFileSystem", FileSystemId=_id(cls.read(aws, identifier)))
+        cls.read(aws, identifier)  # which waits until it is gone
 
 
-def _is_there(answer: dict[str, Json]) -> bool:
-    return any(each["LifeCycleState"] == "available" for each in answer["FileSystems"])
+def _is_settled(answer: dict[str, Json]) -> bool:
+    states = {each["LifeCycleState"] for each in answer["FileSystems"]}
+    return states.isdisjoint({"creating", "deleting"})
 
 
 def _id(found: Found) -> Json:

@@ -95,10 +95,6 @@ class Cache(AwsResource):
 
     @override
     def create(self, aws: Operations) -> str:
-        old = _described(aws, self.name)
-        if old is not None and old["Status"] == "deleting":
-            # Its name is free when it is gone.
-            aws.wait("elasticache.replication_group_deleted", ReplicationGroupId=self.name)
         aws.ask(
             "elasticache.CreateReplicationGroup",
             ReplicationGroupId=self.name,
@@ -123,9 +119,12 @@ class Cache(AwsResource):
     @override
     def read(cls, aws: Operations, identifier: str) -> Found:
         found = _described(aws, identifier)
-        if found is None or found["Status"] == "deleting":
+        if found is None:
             return None
-        if found["Status"] == "creating":
+        if found["Status"] == "deleting":
+            aws.wait("elasticache.replication_group_deleted", ReplicationGroupId=identifier)
+            return None
+        if found["Status"] in {"creating", "modifying"}:
             aws.wait("elasticache.replication_group_available", ReplicationGroupId=identifier)
             return cls.read(aws, identifier)
         arn = found["ARN"]
@@ -169,6 +168,7 @@ class Cache(AwsResource):
     @override
     def delete(cls, aws: Operations, identifier: str) -> None:
         aws.ask("elasticache.DeleteReplicationGroup", ReplicationGroupId=identifier)
+        aws.wait("elasticache.replication_group_deleted", ReplicationGroupId=identifier)
 
 
 def _first(listed: list[dict[str, Any]] | None) -> dict[str, Any]:

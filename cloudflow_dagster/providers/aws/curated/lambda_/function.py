@@ -252,6 +252,9 @@ class LambdaFunction(AwsResource):
         if found.get("State") == "Pending":
             aws.wait("lambda.function_active_v2", FunctionName=identifier)
             return cls.read(aws, identifier)
+        if found.get("LastUpdateStatus") == "InProgress":
+            aws.wait("lambda.function_updated_v2", FunctionName=identifier)
+            return cls.read(aws, identifier)
         return identifier, {
             "name": identifier,
             **{name: found.get(api) or None for name, api in _SETTINGS.items()},

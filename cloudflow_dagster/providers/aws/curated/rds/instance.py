@@ -13,6 +13,15 @@ from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.curated.rds.shown import Instance, Snapshot
+from cloudflow_dagster.providers.aws.curated.rds.waiting import (
+    CHANGING,
+    EVERY,
+    has_begun,
+    is_in,
+    look,
+    reached,
+    settled,
+)
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.declare_resource import (
     AwsResource,
@@ -37,10 +46,6 @@ from cloudflow_dagster.providers.aws.operations import Operations
 
 Database = Annotated[str, one("id", "DBInstanceIdentifier"), ONE]
 SnapshotId = Annotated[str, one("id", "DBSnapshotIdentifier"), ONE]
-_EVERY = 30.0
-_FAILED = frozenset(
-    {"failed", "incompatible-network", "incompatible-parameters", "incompatible-restore"}
-)
 
 
 def _snapshot_made(aws: Operations, given: dict[str, Any], since: datetime) -> Snapshot | None:
@@ -107,9 +112,9 @@ def start(aws: Operations, *, database: Database, wait: bool = True) -> Instance
         database: Name of the database, or one that another node gave.
         wait: Whether to wait until it answers.
     """
-    if _look(aws, database)["status"] not in {"available", "starting"}:
+    if look(aws, database)["status"] not in {"available", "starting"}:
         aws.ask("rds.StartDBInstance", DBInstanceIdentifier=database)
-    return _reached(aws, database, "available") if wait else _look(aws, database)
+    return reached(aws, database, "available") if wait else look(aws, database)
 
 
 @aws_action(
@@ -127,9 +132,9 @@ def stop(aws: Operations, *, database: Database, wait: bool = True) -> Instance:
         database: Name of the database, or one that another node gave.
         wait: Whether to wait until it has stopped.
     """
-    if _look(aws, database)["status"] not in {"stopped", "stopping"}:
+    if look(aws, database)["status"] not in {"stopped", "stopping"}:
         aws.ask("rds.StopDBInstance", DBInstanceIdentifier=database)
-    return _reached(aws, database, "stopped") if wait else _look(aws, database)
+    return reached(aws, database, "stopped") if wait else look(aws, database)
 
 
 @aws_action(
@@ -150,8 +155,12 @@ def reboot(
         failover: Whether to go on with the stand-by in another zone.
         wait: Whether to wait until it answers.
     """
-    aws.ask("rds.RebootDBInstance", DBInstanceIdentifier=database, ForceFailover=failover or None)
-    return _reached(aws, database, "available") if wait else _look(aws, database)
+    answer = aws.ask(
+        "rds.RebootDBInstance", DBInstanceIdentifier=database, ForceFailover=failover or None
+    )
+    if wait and answer["DBInstance"]["DBInstanceStatus"] != "available":
+        has_begun(aws, database)
+    return reached(aws, database, "available") if wait else look(aws, database)
 
 
 def _restored(aws: Operations, given: dict[str, Any], since: datetime) -> Instance | None:
@@ -165,7 +174,7 @@ def _restored(aws: Operations, given: dict[str, Any], since: datetime) -> Instan
     made = found.get("InstanceCreateTime")  # while it is being made, it has none
     if made is not None and not is_since(made, since):
         return None
-    return _reached(aws, name, "available") if given["wait"] else _look(aws, name)
+    return reached(aws, name, "available") if given["wait"] else look(aws, name)
 
 
 @aws_action(
@@ -205,7 +214,7 @@ def restore(
         DBSubnetGroupName=subnet_group,
         Tags=tag_list(tags) if tags else None,
     )
-    return _reached(aws, name, "available") if wait else _look(aws, name)
+    return reached(aws, name, "available") if wait else look(aws, name)
 
 
 def _name(aws: Operations, database: str) -> str:
@@ -215,9 +224,9 @@ def _name(aws: Operations, database: str) -> str:
 
 def _snapshot(aws: Operations, name: str, *, wait: bool) -> Snapshot:
     found = aws.until(
-        lambda answer: not wait or _is(answer["DBSnapshots"][0]["Status"], "available", name),
+        lambda answer: not wait or is_in(answer["DBSnapshots"][0]["Status"], "available", name),
         "rds.DescribeDBSnapshots",
-        every=_EVERY,
+        every=EVERY,
         DBSnapshotIdentifier=name,
     )["DBSnapshots"][0]
     return {
@@ -225,39 +234,6 @@ def _snapshot(aws: Operations, name: str, *, wait: bool) -> Snapshot:
         "database": found["DBInstanceIdentifier"],
         "status": found["Status"],
         "arn": found.get("DBSnapshotArn"),
-    }
-
-
-def _is(status: str, wanted: str, name: str) -> bool:
-    if status in _FAILED:
-        raise NodeError("DatabaseFailed", f"`{name}` is {status}.", transient=False)
-    return status == wanted
-
-
-def _reached(aws: Operations, database: str, status: str) -> Instance:
-    answer = aws.until(
-        lambda answer: _is(answer["DBInstances"][0]["DBInstanceStatus"], status, database),
-        "rds.DescribeDBInstances",
-        every=_EVERY,
-        DBInstanceIdentifier=database,
-    )
-    return _instance(answer)
-
-
-def _look(aws: Operations, database: str) -> Instance:
-    return _instance(aws.ask("rds.DescribeDBInstances", DBInstanceIdentifier=database))
-
-
-def _instance(answer: dict[str, Json]) -> Instance:
-    found = answer["DBInstances"][0]
-    address: dict[str, Any] = found.get("Endpoint") or {}
-    return {
-        "id": found["DBInstanceIdentifier"],
-        "status": found["DBInstanceStatus"],
-        "engine": found["Engine"],
-        "host": address.get("Address"),
-        "port": address.get("Port"),
-        "arn": found.get("DBInstanceArn"),
     }
 
 
@@ -341,8 +317,11 @@ class RdsInstance(AwsResource):
         if answer is None or not answer.get("DBInstances"):
             return None
         found = answer["DBInstances"][0]
-        if found["DBInstanceStatus"] == "creating":
-            aws.wait("rds.db_instance_available", DBInstanceIdentifier=identifier)
+        if found["DBInstanceStatus"] == "deleting":
+            aws.wait("rds.db_instance_deleted", DBInstanceIdentifier=identifier)
+            return None
+        if found["DBInstanceStatus"] in CHANGING:
+            settled(aws, identifier)
             return cls.read(aws, identifier)
         endpoint: dict[str, Any] = found.get("Endpoint") or {}
         groups: list[dict[str, Any]] = found.get("VpcSecurityGroups", [])
@@ -373,7 +352,7 @@ class RdsInstance(AwsResource):
                 VpcSecurityGroupIds=self.security_groups,
                 **self._settings(),
             )
-            aws.wait("rds.db_instance_available", DBInstanceIdentifier=identifier)
+            settled(aws, identifier, _SETTINGS.values())
         if "tags" in changed:
             _, found = self.read(aws, identifier) or ("", {})
             if self.tags:
