@@ -23,14 +23,16 @@ from cloudflow_dagster.cli.nodes_pages import pages_of, write
 from cloudflow_dagster.cli.nodes_resource import resource_facts, resource_lines
 from cloudflow_dagster.cli.surroundings import give_up
 from cloudflow_dagster.diagnostics.wording import in_words
-from cloudflow_dagster.nodes.index import Index, NoFullTextSearchError
+from cloudflow_dagster.nodes.index import Index
 from cloudflow_dagster.nodes.registry import Registry
 from cloudflow_dagster.nodes.search import Entry
 from cloudflow_dagster.nodes.spec import NodeType, Port, Repeat
 from cloudflow_dagster.providers import catalogue
 
 _FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), default="text")
-_PROVIDER = click.option("--provider", help="Only node types of this provider: aws, gcp, azure …")
+_PROVIDER = click.option(
+    "--provider", help="Only node types whose ids begin so: aws, generic, logic …"
+)
 
 
 @click.group("nodes")
@@ -43,8 +45,9 @@ def command() -> None:
 @_PROVIDER
 @click.option("--limit", type=click.IntRange(min=1), help="Show at most so many.")
 def list_nodes(form: str, provider: str | None, limit: int | None) -> None:
-    """List all node types; `--provider aws` alone gives some 19,800."""
+    """List all node types; `--provider aws` alone gives some 21,600."""
     with _index() as index:
+        _refuse_unknown(provider, index)
         _print(index.entries(provider, limit), form)
 
 
@@ -56,6 +59,7 @@ def list_nodes(form: str, provider: str | None, limit: int | None) -> None:
 def search_nodes(words: tuple[str, ...], form: str, provider: str | None, limit: int) -> None:
     """Find node types by a question, such as `encrypt a bucket`; the best first."""
     with _index() as index:
+        _refuse_unknown(provider, index)
         found = index.search(" ".join(words), limit + 1, provider)
     chosen = found[:limit]
     _print(chosen, form)
@@ -102,13 +106,23 @@ def _registry() -> Registry:
 @contextmanager
 def _index() -> Generator[Index, None, None]:
     """Give the index of all node types; say afterwards if it could not be kept."""
-    try:
-        index = _registry().index
-        yield index
-    except NoFullTextSearchError:
-        give_up("the SQLite of this Python has no FTS5, without which nothing can be searched.")
+    index = _registry().open_index(_say_that_it_is_made)
+    yield index
     if index.problem:
         click.echo(f"cloudflow: {index.problem}", err=True)
+
+
+def _refuse_unknown(provider: str | None, index: Index) -> None:
+    if provider is not None and provider not in (known := index.families()):
+        give_up(f"no node type is of a provider `{provider}`. There are {', '.join(known)}.")
+
+
+def _say_that_it_is_made() -> None:
+    click.echo(
+        "cloudflow: making the index of node types, once for these versions of the packages; "
+        "this takes some seconds.",
+        err=True,
+    )
 
 
 def _print(rows: Sequence[Entry], form: str) -> None:

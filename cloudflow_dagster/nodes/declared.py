@@ -3,13 +3,15 @@
 A node type's id is the path of the module that declares it: `generic.http.request` is declared in
 `<package>/generic/http/request.py`, or, where there is no such module, in
 `<package>/generic/http.py` beside others. A word of the id that is a Python keyword has an
-underscore more in the module's name: `logic.if` in `logic/if_.py`.
+underscore more in the module's name: `logic.if` in `logic/if_.py`. A file `synonyms.txt` in the
+package says what people call them, by the beginnings of the ids
+(`cloudflow_dagster.nodes.synonyms`).
 """
 
 from __future__ import annotations
 
 import keyword
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from importlib.abc import InspectLoader
 from importlib.machinery import ModuleSpec, PathFinder
@@ -20,6 +22,7 @@ from typing import cast
 from cloudflow_dagster.nodes.declare import ID_PATTERN, Declaration, declaration_of
 from cloudflow_dagster.nodes.editions import edition_of
 from cloudflow_dagster.nodes.spec import NodeType
+from cloudflow_dagster.nodes.synonyms import FILE, Spoken, read_synonyms
 
 _DECORATORS = ("action(", "condition(", "trigger(", "resource(")
 
@@ -41,6 +44,7 @@ class DeclaredNodes:
         self._families = families
         self._before = "" if prefix is None else f"{prefix}."
         self._declared: dict[str, dict[str, Declaration]] = {}
+        self._spoken: Spoken | None = None
 
     def get(self, id: str) -> NodeType | None:
         """Return the node type with this id, importing only the module that declares it."""
@@ -62,6 +66,24 @@ class DeclaredNodes:
     def edition(self) -> str:
         """Return a text that is another one when the package's code changes."""
         return edition_of(*map(Path, import_module(self.name).__path__))
+
+    def synonyms(self) -> Mapping[str, Sequence[str]]:
+        """Return words that people say, and the words of names that may be meant by them."""
+        return self._words.synonyms
+
+    def about(self, id: str) -> str:
+        """Return words for what a node type is about."""
+        parts = id.split(".")
+        beginnings = (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+        known = self._words.about
+        return " ".join(word for each in beginnings for word in known.get(each, ()))
+
+    @property
+    def _words(self) -> Spoken:
+        if self._spoken is None:
+            [folder, *_] = import_module(self.name).__path__
+            self._spoken = read_synonyms(Path(folder) / FILE)
+        return self._spoken
 
     def owns(self, id: str) -> bool:
         """Return whether a node type with this id would be declared here."""

@@ -1,4 +1,9 @@
-"""An index of the whole catalogue, in one file of SQLite with full-text search.
+"""An index of the whole catalogue, in one file of SQLite.
+
+For each word it has the sets of the entries that have the word, as bits: a search ranks all of them
+at once. SQLite's full-text search was tried: its ranking (`bm25`) looks at each of the thousands of
+entries that have any word of a question, which takes twenty times as long, and what it says of
+names is of so little use that its two hundred best had to be ranked again.
 
 It is made from the sources when somebody first searches, and kept under the user's cache folder by
 what the sources say of their edition: with another version of a package it is another file. A file
@@ -15,28 +20,35 @@ import sqlite3
 import tempfile
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache, reduce
 from math import log
 from pathlib import Path
+from typing import Any, TypeVar
 
+from cloudflow_dagster.nodes.bitmaps import Bits, pack, unpack
 from cloudflow_dagster.nodes.cache_folder import cache_folder
 from cloudflow_dagster.nodes.editions import edition_of
-from cloudflow_dagster.nodes.search import Candidate, Entry, Question, Wanted, looked_for
+from cloudflow_dagster.nodes.search import (
+    MAKES,
+    Entry,
+    Places,
+    Question,
+    Traits,
+    Wanted,
+    looked_for,
+    named_so,
+)
 from cloudflow_dagster.nodes.spec import Access, Kind
-from cloudflow_dagster.nodes.stems import stem, stems_of
+from cloudflow_dagster.nodes.stems import stem, stems_of, words_of
 
 Synonyms = Mapping[str, Sequence[str]]
 """Words that people say, and the words of names that may be meant."""
 
-_CANDIDATES = 200
-"""Entries that full-text search gives to be ranked."""
 _RARITY = 0.1
 """How much more a word says that few entries have."""
-_COMMON = 5
-"""A word that more than one entry in so many has is common."""
-_FEW = 100
-"""But not one that only so many have."""
+_MOST_WORDS = 12
+"""Words of a name that are counted."""
 _UNUSED_SECONDS = 30 * 24 * 3600
 _TOUCHED_SECONDS = 24 * 3600
 _ABANDONED_SECONDS = 3600
@@ -45,30 +57,27 @@ _COMPLETE = 1
 
 _SCHEMA = """
 CREATE TABLE entries (
-  id TEXT NOT NULL UNIQUE, label TEXT, description TEXT, prominent REAL, provider TEXT,
-  category TEXT, kind TEXT, access TEXT, curated INTEGER, family TEXT
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, label TEXT, description TEXT,
+  prominent REAL, provider TEXT, category TEXT, kind TEXT, access TEXT, curated INTEGER,
+  family TEXT, last TEXT, nth INTEGER
 );
-CREATE VIRTUAL TABLE words USING fts5 (name, service, about, text, detail=column);
-CREATE VIRTUAL TABLE terms USING fts5vocab (words, row);
+CREATE INDEX entries_last ON entries (last);
+CREATE TABLE stems (
+  stem TEXT PRIMARY KEY, name BLOB, verb BLOB, service BLOB, family BLOB, about BLOB, text BLOB
+) WITHOUT ROWID;
+CREATE TABLE traits (trait TEXT, value, entries BLOB);
 CREATE TABLE synonyms (stem TEXT PRIMARY KEY, stems TEXT NOT NULL) WITHOUT ROWID;
 """
 _COLUMNS = "id, label, description, prominent, provider, category, kind, access, curated"
-_FIND = f"""
-SELECT {_COLUMNS}, words.name, service, about, text, family
-FROM (
-  SELECT rowid AS at FROM words
-  WHERE words MATCH ?1 AND rank MATCH 'bm25(10, 8, 5, 1)'
-  AND (?2 IS NULL OR rowid IN (SELECT rowid FROM entries WHERE family = ?2))
-  ORDER BY rank LIMIT {_CANDIDATES}
-) JOIN words ON words.rowid = at JOIN entries ON entries.rowid = at
-"""  # noqa: S608 - of constants
+_PLACES = ("name", "verb", "service", "family", "about", "text")
+_FIND = f"SELECT {', '.join(_PLACES)} FROM stems WHERE stem"  # noqa: S608 - of constants
+_SHOW = f"SELECT {_COLUMNS} FROM entries WHERE number = ?"  # noqa: S608 - of constants
 _LIST = f"""
-SELECT {_COLUMNS} FROM entries WHERE ? IS NULL OR family = ? ORDER BY rowid LIMIT ?
+SELECT {_COLUMNS} FROM entries WHERE ?1 IS NULL OR family = ?1 ORDER BY nth LIMIT ?2
 """  # noqa: S608 - of constants
 
 
-class NoFullTextSearchError(Exception):
-    """This Python's SQLite was built without FTS5."""
+T = TypeVar("T")
 
 
 class Index:
@@ -78,9 +87,6 @@ class Index:
         editions: What the sources say they are now; with any other it is another index.
         entries: Gives all entries. Asked only if the index has to be made.
         synonyms: The same for synonyms.
-
-    Raises:
-        NoFullTextSearchError: SQLite cannot search.
 
     Attributes:
         problem: Why it could not be kept, as a sentence, if it could not.
@@ -113,10 +119,15 @@ class Index:
 
     def entries(self, family: str | None = None, limit: int | None = None) -> list[Entry]:
         """Return all entries, or so many, in the order of their sources."""
-        values = (family, family, -1 if limit is None else limit)
+        values = (family, -1 if limit is None else limit)
         return self._soundly(lambda: [_entry(row) for row in self._database.execute(_LIST, values)])
 
-    def _soundly(self, question: Callable[[], list[Entry]]) -> list[Entry]:
+    def families(self) -> list[str]:
+        """Return the first parts of all ids, sorted."""
+        question = "SELECT DISTINCT family FROM entries ORDER BY family"
+        return self._soundly(lambda: [family for (family,) in self._database.execute(question)])
+
+    def _soundly(self, question: Callable[[], list[T]]) -> list[T]:
         """Answer a question; if the file turns out to be damaged, from one that is made anew."""
         try:
             return question()
@@ -147,54 +158,73 @@ class Index:
         return database
 
     def _search(self, text: str, limit: int, family: str | None) -> list[Entry]:
-        words = looked_for(text, self._means)
+        words = looked_for(text, lambda word: bool(self._synonyms_of(stem(word))))
         said = frozenset(map(stem, words))
-        wanted = [self._wanted(word, said) for word in words]
-        if not wanted:
-            return []
-        rows = self._database.execute(_FIND, (self._expression(wanted), family))
-        return Question(text, wanted).best((_candidate(row) for row in rows), limit)
+        question = Question(text, [self._wanted(word, said) for word in words], self._traits)
+        among = self._traits.all if family is None else self._places(stem(family)).family
+        exact = named_so(map(self._places, dict.fromkeys(stems_of(text))), self._traits)
+        as_typed = exact and exact & self._ending_with(words_of(text))
+        best = question.best(among, exact, as_typed, limit)
+        return [_entry(self._database.execute(_SHOW, (each,)).fetchone()) for each in best]
 
-    def _means(self, word: str) -> bool:
-        return bool(self._synonyms_of(stem(word)))
+    def _wanted(self, word: str, said: frozenset[str]) -> Wanted:
+        """Return what is known of a word; what the question says itself is no synonym in it."""
+        root = stem(word)
+        synonyms = self._synonyms_of(root) - said
+        places = {each: self._places(each) for each in (root, *sorted(synonyms))}
+        counts = [each.anywhere.bit_count() for each in places.values()]
+        there = places.pop(root)
+        whole = any(counts)
+        return Wanted(
+            root,
+            there if whole else self._beginning(root),
+            places,
+            makes=MAKES in {root, *synonyms},
+            whole=whole,
+            weight=1 + _RARITY * log(1 + self._traits.all.bit_count() / (1 + max(counts))),
+        )
 
     def _synonyms_of(self, root: str) -> frozenset[str]:
         row = self._database.execute("SELECT stems FROM synonyms WHERE stem = ?", (root,))
         found: tuple[str] | None = row.fetchone()
         return frozenset(found[0].split()) if found else frozenset()
 
-    def _wanted(self, word: str, said: frozenset[str]) -> Wanted:
-        """Return what is known of a word; what the question says itself is no synonym in it."""
-        root = stem(word)
-        synonyms = self._synonyms_of(root) - said
-        counts = [self._count(each) for each in (root, *synonyms)]
-        return Wanted(
-            root,
-            synonyms,
-            weight=1 + _RARITY * log(1 + self._size / (1 + max(counts))),
-            prefix=not any(counts),
-        )
+    def _places(self, root: str) -> Places:
+        row = self._database.execute(f"{_FIND} = ?", (root,))
+        found = row.fetchone()
+        return _unpacked(found) if found else Places()
 
-    def _expression(self, wanted: Sequence[Wanted]) -> str:
-        """Return what full-text search is asked for: any of the words; synonyms only in names.
+    def _beginning(self, root: str) -> Places:
+        """Return where words are that begin so."""
+        rows = self._database.execute(f"{_FIND} >= ? AND stem < ?", (root, f"{root}\U0010ffff"))
+        return reduce(Places.__or__, map(_unpacked, rows), Places())
 
-        What nearly every entry has (`get`, `create`) chooses none: it is left to the ranking.
-        """
-        most = max(self._size // _COMMON, _FEW)
-        words = [each for each in wanted if self._count(each.stem) <= most] or wanted
-        others = {root for each in wanted for root in each.synonyms if self._count(root) <= most}
-        said = [f"{_quoted(each.stem)}{'*' if each.prefix else ''}" for each in words]
-        if others:
-            said.append(f"{{name service about}} : ({' OR '.join(map(_quoted, sorted(others)))})")
-        return " OR ".join(said)
+    def _ending_with(self, words: Sequence[str]) -> Bits:
+        """Return the entries whose ids' last part is the end of what was typed."""
+        found = 0
+        for start in range(len(words)):
+            last = "_".join(words[start:])
+            rows = self._database.execute("SELECT number FROM entries WHERE last = ?", (last,))
+            for (number,) in rows:
+                found |= 1 << number
+        return found
 
     @cached_property
-    def _size(self) -> int:
-        return self._database.execute("SELECT max(rowid) FROM entries").fetchone()[0] or 0
-
-    def _count(self, root: str) -> int:
-        found = self._database.execute("SELECT doc FROM terms WHERE term = ?", (root,)).fetchone()
-        return found[0] if found else 0
+    def _traits(self) -> Traits:
+        rows = self._database.execute("SELECT trait, value, entries FROM traits ORDER BY value")
+        known: dict[str, dict[Any, Bits]] = {}
+        for trait, value, entries in rows:
+            known.setdefault(trait, {})[value] = unpack(entries)
+        of = {trait: values[None] for trait, values in known.items() if None in values}
+        return Traits(
+            all=of.get("all", 0),
+            curated=of.get("curated", 0),
+            resources=of.get(Kind.RESOURCE, 0),
+            reads=of.get(Access.READ, 0),
+            destroys=of.get(Access.DESTROY, 0),
+            prominent=known.get("prominent", {}),
+            longer=tuple(known.get("longer", {}).values()),
+        )
 
 
 def _file(editions: Iterable[str]) -> Path:
@@ -263,36 +293,35 @@ def _not_kept(reason: str) -> str:
 def _write(database: sqlite3.Connection, entries: Iterable[Entry], synonyms: Synonyms) -> None:
     # The file is thrown away if this does not come to its end.
     database.executescript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;")
-    try:
-        database.executescript(_SCHEMA)
-    except sqlite3.OperationalError as error:
-        if "fts5" in str(error):
-            raise NoFullTextSearchError from error
-        raise
-    seen: set[str] = set()
+    database.executescript(_SCHEMA)
+    places: dict[str, dict[str, list[int]]] = {}
+    traits: dict[tuple[str, object], list[int]] = {}
     database.execute("BEGIN")
-    for entry in entries:
-        if entry.id in seen:  # the first source that knows an id wins
-            continue
-        seen.add(entry.id)
-        family, *service, name = entry.id.split(".")
-        if entry.provider != family:  # that all of a cloud are of it says nothing
-            service = [family, *service]
+    for number, (nth, entry) in enumerate(_unique(entries)):
+        family, *_, last = entry.id.split(".")
         values = (
-            *(entry.id, entry.label, entry.description, entry.prominent, entry.provider),
-            *(entry.category, entry.kind, entry.access, entry.curated, family),
+            *(number, entry.id, entry.label, entry.description, entry.prominent, entry.provider),
+            *(entry.category, entry.kind, entry.access, entry.curated, family, last, nth),
         )
-        row = database.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
-        texts = (
-            f"{name} {entry.label}",
-            " ".join(service),
-            entry.about,
-            f"{entry.description} {entry.text}",
-        )
-        database.execute(
-            "INSERT INTO words (rowid, name, service, about, text) VALUES (?, ?, ?, ?, ?)",
-            (row.lastrowid, *(" ".join(dict.fromkeys(stems_of(text))) for text in texts)),
-        )
+        marks = ", ".join("?" * len(values))
+        database.execute(f"INSERT INTO entries VALUES ({marks})", values)  # noqa: S608 - marks
+        words = _words_of(entry)
+        for place, stems in words.items():
+            for each in stems:
+                places.setdefault(each, {}).setdefault(place, []).append(number)
+        for trait in _traits_of(entry, len(words["name"])):
+            traits.setdefault(trait, []).append(number)
+    database.executemany(
+        "INSERT INTO stems VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            (root, *(pack(of[place]) if place in of else None for place in _PLACES))
+            for root, of in sorted(places.items())
+        ),
+    )
+    database.executemany(
+        "INSERT INTO traits VALUES (?, ?, ?)",
+        ((*trait, pack(numbers)) for trait, numbers in traits.items()),
+    )
     known: dict[str, set[str]] = {}
     for word, words in synonyms.items():
         known.setdefault(stem(word), set()).update(stem(each) for each in words)
@@ -300,13 +329,56 @@ def _write(database: sqlite3.Connection, entries: Iterable[Entry], synonyms: Syn
         "INSERT INTO synonyms VALUES (?, ?)",
         ((root, " ".join(sorted(stems))) for root, stems in known.items()),
     )
-    database.execute("INSERT INTO words (words) VALUES ('optimize')")
     database.execute("COMMIT")
     database.execute(f"PRAGMA user_version = {_COMPLETE}")
 
 
-def _quoted(root: str) -> str:
-    return f'"{root}"'
+def _unique(entries: Iterable[Entry]) -> list[tuple[int, Entry]]:
+    """Return each entry with its place among all, the shorter ids first: so equals are found.
+
+    Of two with the same id the first source's wins.
+    """
+    known: dict[str, Entry] = {}
+    for entry in entries:
+        known.setdefault(entry.id, entry)
+    return sorted(enumerate(known.values()), key=lambda each: (len(each[1].id), each[1].id))
+
+
+def _words_of(entry: Entry) -> Mapping[str, Collection[str]]:
+    """Return the stems of an entry by where it has them."""
+    family, *service, last = entry.id.split(".")
+    if entry.provider != family:  # that all of a cloud are of it says nothing
+        service = [family, *service]
+    return {
+        "name": set(stems_of(f"{last} {entry.label}")),
+        "verb": set(stems_of(entry.label)[:1]),
+        "service": set(stems_of(" ".join(service))),
+        "family": {stem(family)},
+        "about": _stems_of_all(entry.about),
+        "text": set(stems_of(f"{entry.description} {entry.text}")),
+    }
+
+
+@lru_cache(maxsize=64)  # the entries of a service have it in common
+def _stems_of_all(text: str) -> frozenset[str]:
+    return frozenset(stems_of(text))
+
+
+def _traits_of(entry: Entry, length: int) -> Iterator[tuple[str, object]]:
+    """Yield what is known of an entry beside its words; its name has so many."""
+    yield "all", None
+    yield entry.kind, None
+    yield entry.access, None
+    if entry.curated:
+        yield "curated", None
+    if entry.prominent:
+        yield "prominent", entry.prominent
+    for count in range(min(length, _MOST_WORDS)):
+        yield "longer", count
+
+
+def _unpacked(row: Sequence[bytes | None]) -> Places:
+    return Places(*(unpack(content) if content else 0 for content in row))
 
 
 def _entry(row: Sequence[str]) -> Entry:
@@ -322,8 +394,3 @@ def _entry(row: Sequence[str]) -> Entry:
         access=Access(access),
         curated=bool(curated),
     )
-
-
-def _candidate(row: Sequence[str]) -> Candidate:
-    name, service, about, text, family = (frozenset(part.split()) for part in row[-5:])
-    return Candidate(_entry(row), service, name, about, text, family)

@@ -164,22 +164,24 @@ class Registry:
             words: A question. Not all of its words have to be found.
             limit: At most so many.
             family: First word of the ids to look at (`aws`, `logic`); None for all.
-
-        Raises:
-            NoFullTextSearchError: SQLite cannot search.
         """
-        return self.index.search(words, limit, family)
+        return self.open_index().search(words, limit, family)
 
-    @property
-    def index(self) -> Index:
-        """All that there is, made ready for lists and searches.
+    def open_index(self, before_making: Callable[[], None] | None = None) -> Index:
+        """Return all that there is, made ready for lists and searches.
 
-        Raises:
-            NoFullTextSearchError: SQLite cannot search.
+        Args:
+            before_making: Called if the index is not there yet; to make it takes some seconds.
         """
         if self._index is None:
             editions = [self._edition(source) for source in self._sources()]
-            self._index = Index(editions, self._entries, self._synonyms)
+
+            def entries() -> Iterator[Entry]:
+                if before_making is not None:
+                    before_making()
+                return self._entries()
+
+            self._index = Index(editions, entries, self._synonyms)
         return self._index
 
     @property
@@ -197,15 +199,19 @@ class Registry:
         return None
 
     def _entries(self) -> Iterator[Entry]:
+        speaking = [each for each in self._sources() if isinstance(each, SpeakingSource)]
         for source in self._sources():
             for entry in self._ask(source, lambda s=source: list(_entries_of(s)), ()):
-                yield entry if entry.about else replace(entry, about=self._about(entry.id))
+                if entry.about:
+                    yield entry
+                else:
+                    yield replace(entry, about=self._about(entry.id, speaking))
 
-    def _about(self, id: str) -> str:
+    def _about(self, id: str, speaking: Sequence[SpeakingSource]) -> str:
         found = [
             self._ask(source, partial(source.about, id), "")
-            for source in self._sources()
-            if isinstance(source, SpeakingSource) and source.owns(id)
+            for source in speaking
+            if source.owns(id)
         ]
         return " ".join(found)
 

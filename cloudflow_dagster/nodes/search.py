@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
+from cloudflow_dagster.nodes.bitmaps import Bits, Sums
 from cloudflow_dagster.nodes.spec import Access, Kind, NodeType
-from cloudflow_dagster.nodes.stems import PARTICLES, QUESTIONS, STOP_WORDS, stem, stems_of, words_of
+from cloudflow_dagster.nodes.stems import PARTICLES, QUESTIONS, STOP_WORDS, stem, words_of
 
 # What a word counts where it is found; measured on half of `tests/fixtures/search_questions.json`.
 _NAME, _SERVICE, _ABOUT, _TEXT = 1.0, 1.0, 0.65, 0.3
@@ -21,12 +23,16 @@ _NO_ANSWER = -0.1
 _ITS_MATTER = 0.08
 """What is done to a thing is done best by the service that is about that thing."""
 _OTHER_VERB, _DESTROYS = -0.02, -0.18
-_MAKES = stem("create")
+MAKES = stem("create")
+"""What every resource type does."""
 _SURPLUS = -0.07
 """For each word of the name that is not looked for: of two that fit, the shorter is meant."""
-_MOST_SURPLUS = 5
-_EXACT, _IN_ORDER = 10.0, 1.0
+_MOST_WORDS = 7
+"""Of a name, beyond which one more is not counted."""
+_EXACT, _AS_TYPED = 10.0, 1.0
 """The words are those of the name; and in its order, as somebody types who knows it."""
+_ONE = 1000
+"""A score of 1, in the unit of the sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,50 +84,84 @@ def entry_of(node_type: NodeType) -> Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Places:
+    """The entries that have a word, or one of several, by where they have it.
+
+    Attributes:
+        name: In the last part of the id, or in the label.
+        verb: As the first word of the label.
+        service: In the parts of the id between the first and the last.
+        family: As the first part of the id.
+        about: In `Entry.about`.
+        text: In the documentation.
+    """
+
+    name: Bits = 0
+    verb: Bits = 0
+    service: Bits = 0
+    family: Bits = 0
+    about: Bits = 0
+    text: Bits = 0
+
+    def __or__(self, other: Places) -> Places:
+        """Return the places of either."""
+        return Places(
+            self.name | other.name,
+            self.verb | other.verb,
+            self.service | other.service,
+            self.family | other.family,
+            self.about | other.about,
+            self.text | other.text,
+        )
+
+    @property
+    def anywhere(self) -> Bits:
+        """All of them."""
+        return self.name | self.service | self.about | self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What is known of entries beside their words.
+
+    Attributes:
+        all: Every entry.
+        curated: Those that a person wrote.
+        resources: Those that are resource types.
+        reads: Those that only read.
+        destroys: Those that destroy.
+        prominent: Those that are prominent, by how much.
+        longer: Those whose names have more words than as many as the place in this tuple says,
+            from 0 on.
+    """
+
+    all: Bits
+    curated: Bits
+    resources: Bits
+    reads: Bits
+    destroys: Bits
+    prominent: Mapping[float, Bits]
+    longer: Sequence[Bits]
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """One word that is looked for.
 
     Attributes:
-        stem: Its stem.
-        synonyms: Stems that may stand for it.
+        places: Where its stem is. If no entry has the word: where words are that begin so.
+        synonyms: Where words are that may stand for it, each by its stem.
+        makes: Something is to be made, which every resource type does.
+        whole: Whether it is the word, not only the beginning of one.
         weight: How much it says: a rare word says more than one that every second entry has.
-        prefix: No entry has the word: those with words that begin so are meant.
     """
 
     stem: str
-    synonyms: frozenset[str] = frozenset()
+    places: Places
+    synonyms: Mapping[str, Places]
+    makes: bool = False
+    whole: bool = True
     weight: float = 1.0
-    prefix: bool = False
-
-    @property
-    def makes(self) -> bool:
-        """Whether something is to be made, which every resource type does."""
-        return self.stem == _MAKES or _MAKES in self.synonyms
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An entry with the stems of its words.
-
-    Attributes:
-        entry: The entry.
-        service: Of the parts of the id between the first and the last.
-        name: Of the last part of the id, and of the label.
-        about: Of `Entry.about`.
-        text: Of the documentation.
-        family: The first part of the id.
-    """
-
-    entry: Entry
-    service: frozenset[str]
-    name: frozenset[str]
-    about: frozenset[str]
-    text: frozenset[str]
-    family: frozenset[str]
-
-    def share_about(self, wanted: Sequence[Wanted]) -> float:
-        """Return which part of the words, from 0 to 1, says what the service is about."""
-        return sum(each.stem in self.about for each in wanted) / (len(wanted) or 1)
 
 
 class Question:
@@ -130,62 +170,111 @@ class Question:
     Args:
         text: As it was typed.
         wanted: What is known of each of its words that say something.
+        traits: What is known of the entries.
     """
 
-    def __init__(self, text: str, wanted: Sequence[Wanted]) -> None:
-        words = words_of(text)
-        self._said = "_".join(words)
-        self._exact = {stem(word) for word in words}
-        self._asks = bool(QUESTIONS & set(words[:1]))
+    def __init__(self, text: str, wanted: Sequence[Wanted], traits: Traits) -> None:
+        self._asks = bool(QUESTIONS & set(words_of(text)[:1]))
         self._wanted = wanted
-        self._total = sum(each.weight for each in wanted) or 1.0
+        self._traits = traits
 
-    def best(self, candidates: Iterable[Candidate], limit: int) -> list[Entry]:
-        """Return the entries that fit best, the best first.
+    def best(self, among: Bits, exact: Bits, as_typed: Bits, limit: int) -> list[int]:
+        """Return the numbers of the entries that fit best, the best first.
 
         Not every word has to be found. Exact names come first, then curated types before generated
         ones, well-known services before others, short names before long ones, and what reads
         before what destroys unless that was asked for.
-        """
-        scored = [
-            (score, each.entry) for each in candidates if (score := self._score(each)) is not None
-        ]
-        scored.sort(key=lambda found: (-found[0], len(found[1].id), found[1].id))
-        return [entry for _, entry in scored[:limit]]
 
-    def _score(self, candidate: Candidate) -> float | None:
-        """Return how well an entry fits; None if it has none of the words."""
-        entry = candidate.entry
-        found = 0.0
-        used: set[str] = set()
-        resource = entry.kind is Kind.RESOURCE
-        made = False
+        Args:
+            among: The entries that are looked at.
+            exact: Those that are named by just these words.
+            as_typed: Those of them whose ids end so.
+            limit: At most so many.
+        """
+        sums = Sums()
+        found = self._add_words(sums)
+        self._add_traits(sums)
+        _add(sums, exact, _EXACT)
+        _add(sums, as_typed, _AS_TYPED)
+        return sums.best(found & among, limit)
+
+    def _add_words(self, sums: Sums) -> Bits:
+        """Add what the words count for each entry; return the entries that have any."""
+        found = 0
+        total = sum(each.weight for each in self._wanted)
         for word in self._wanted:
-            value, by = _value(word, candidate)
-            if resource and entry.curated and word.makes:
-                value, made = _NAME, True
-            found += word.weight * value
-            used |= by
-        if not found:
-            return None
-        score = found / self._total
-        score += _ITS_MATTER * candidate.share_about(self._wanted)
-        score += _SURPLUS * min(len(candidate.name - used), _MOST_SURPLUS)
+            left = self._traits.all
+            for value, entries in self._values(word):
+                _add(sums, entries & left, value * word.weight / total)
+                left &= ~entries
+            found |= self._traits.all & ~left
+            _add(sums, word.places.about, _ITS_MATTER / len(self._wanted))
+        return found
+
+    def _values(self, word: Wanted) -> list[tuple[float, Bits]]:
+        """Return what a word counts, the most first, and for which entries."""
+        there = word.places
+        likeness = 1.0 if word.whole else _PREFIX
+        meant = reduce(Places.__or__, word.synonyms.values(), Places())
+        values = [
+            (_NAME * likeness, there.name),
+            (_SERVICE * likeness, there.service),
+            (_ABOUT * likeness, there.about),
+            (_TEXT * likeness, there.text),
+            (_NAME * _SYNONYM, meant.name),
+            (_SERVICE * _SYNONYM_OF_SERVICE, meant.service),
+            (_ABOUT * _SYNONYM, meant.about),
+            (_TEXT * _SYNONYM, meant.text),
+        ]
+        if word.makes:
+            values.append((_NAME, self._made))
+        return sorted(values, reverse=True)
+
+    @property
+    def _made(self) -> Bits:
+        return self._traits.resources & self._traits.curated
+
+    def _add_traits(self, sums: Sums) -> None:
+        """Add what speaks for entries beside the words; what speaks against one, for the others."""
+        traits = self._traits
+        stems = {each.stem: each.places for each in self._wanted}
+        for each in self._wanted:
+            stems |= each.synonyms
+        verbs = 0
+        for places in stems.values():
+            _add(sums, places.name, -_SURPLUS)
+            verbs |= places.verb
+        for longer in traits.longer[:_MOST_WORDS]:
+            _add(sums, traits.all & ~longer, -_SURPLUS)
         # A resource type is not meant by all that is done to the resource.
-        score += _CURATED * (entry.curated and (made or not resource))
-        score += _PROMINENT * entry.prominent
-        if entry.access is Access.READ:
-            score += _QUESTION if self._asks else _READS
-        elif self._asks:
-            score += _NO_ANSWER
-        if used.isdisjoint(stems_of(entry.label)[:1]):
-            score += _OTHER_VERB
-            score += _DESTROYS * (entry.access is Access.DESTROY)
-        known = candidate.name | candidate.service | candidate.family
-        if candidate.name <= self._exact <= known:
-            score += _EXACT
-            score += _IN_ORDER * self._said.endswith(entry.id.rpartition(".")[2])
-        return score
+        makes = any(each.makes for each in self._wanted)
+        _add(sums, traits.curated if makes else traits.curated & ~traits.resources, _CURATED)
+        for prominence, entries in traits.prominent.items():
+            _add(sums, entries, _PROMINENT * prominence)
+        _add(sums, traits.reads, _QUESTION - _NO_ANSWER if self._asks else _READS)
+        _add(sums, verbs, -_OTHER_VERB)
+        _add(sums, traits.all & ~(traits.destroys & ~verbs), -_DESTROYS)
+
+
+def named_so(words: Iterable[Places], traits: Traits) -> Bits:
+    """Return the entries that are named by just these words: no more, no fewer.
+
+    Args:
+        words: Of a question, each once. The service and the family may be said or left out.
+        traits: What is known of the entries.
+    """
+    known = traits.all
+    at_least = [traits.all]
+    """Entries whose names have at least so many of the words."""
+    for places in words:
+        known &= places.name | places.service | places.family
+        at_least.append(0)
+        for count in range(len(at_least) - 1, 0, -1):
+            at_least[count] |= at_least[count - 1] & places.name
+    whole = 0
+    for enough, longer in zip(at_least[1:], traits.longer[1:], strict=False):
+        whole |= enough & ~longer
+    return known & whole
 
 
 def looked_for(text: str, known: Callable[[str], bool]) -> list[str]:
@@ -204,31 +293,5 @@ def looked_for(text: str, known: Callable[[str], bool]) -> list[str]:
     return [word for word in words if word not in STOP_WORDS or known(word)] or words
 
 
-def _value(word: Wanted, candidate: Candidate) -> tuple[float, set[str]]:
-    """Return what a word counts for a candidate, and the words of its name that it stands for."""
-    found = 0.0
-    used: set[str] = set()
-    for stems, place, as_synonym in (
-        (candidate.name, _NAME, _SYNONYM),
-        (candidate.service, _SERVICE, _SYNONYM_OF_SERVICE),
-        (candidate.about, _ABOUT, _SYNONYM),
-        (candidate.text, _TEXT, _SYNONYM),
-    ):
-        for likeness, by in _likenesses(word, stems, as_synonym):
-            found = max(found, place * likeness)
-            if stems is candidate.name:
-                used |= by
-    return found, used
-
-
-def _likenesses(
-    word: Wanted, stems: frozenset[str], as_synonym: float
-) -> Iterator[tuple[float, set[str]]]:
-    if word.prefix:
-        if by := {each for each in stems if each.startswith(word.stem)}:
-            yield _PREFIX, by
-        return
-    if word.stem in stems:
-        yield 1.0, {word.stem}
-    if by := stems & word.synonyms:
-        yield as_synonym, set(by)
+def _add(sums: Sums, entries: Bits, score: float) -> None:
+    sums.add(entries, round(score * _ONE))

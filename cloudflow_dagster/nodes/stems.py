@@ -71,6 +71,8 @@ def _singular(word: str) -> str:
         return word.removesuffix("ies") + "y"
     if word.endswith(("sses", "xes", "ches", "shes")):
         return word.removesuffix("es")
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+    if word.endswith("is") and len(word) > _SHORTEST + 1:  # an analysis; but two AMIs or APIs
+        return word
+    if word.endswith("s") and not word.endswith(("ss", "us")):
         return word.removesuffix("s")
     return word

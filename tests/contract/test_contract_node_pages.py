@@ -13,7 +13,7 @@ PAGES = Path(__file__).parents[2] / "docs" / "nodes"
 
 def test_the_pages_that_are_checked_in_are_what_make_docs_writes() -> None:
     registry = catalogue()
-    made = pages_of(registry, registry.index.entries())
+    made = pages_of(registry, registry.open_index().entries())
     kept = {file.relative_to(PAGES).as_posix(): file for file in PAGES.rglob("*.md")}
     assert kept.keys() == made.keys()
     assert [name for name, file in kept.items() if file.read_text("utf-8") != made[name]] == []

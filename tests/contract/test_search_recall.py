@@ -30,7 +30,7 @@ def places(questions: list[dict[str, object]]) -> list[int]:
 
 def test_most_questions_are_answered_at_once_and_nearly_all_among_ten() -> None:
     judged, tuned = places(QUESTIONS[1::2]), places(QUESTIONS[::2])
-    for found, bounds in ((judged, {1: 38, 5: 46, 10: 47}), (tuned, {1: 33, 5: 43, 10: 46})):
+    for found, bounds in ((judged, {1: 39, 5: 48, 10: 49}), (tuned, {1: 33, 5: 43, 10: 48})):
         recall = {n: sum(place <= n for place in found) for n in bounds}
         assert all(recall[n] >= least for n, least in bounds.items()), recall
 

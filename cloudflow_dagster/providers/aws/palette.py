@@ -153,7 +153,9 @@ _SERVICES = {
 _CATEGORIES = {name: category for category, names in _SERVICES.items() for name in names.split()}
 
 
-_FLAGSHIPS = frozenset("ec2 s3 rds lambda iam dynamodb".split())  # noqa: SIM905 - as above
+_FLAGSHIPS = frozenset(
+    "ec2 s3 rds lambda iam dynamodb resourcegroupstaggingapi".split()  # noqa: SIM905 - as above
+)
 
 
 def prominence_of(service: str) -> float:

@@ -29,6 +29,7 @@ from cloudflow_dagster.providers.aws.models import (
     Service,
     is_rest,
     load_service,
+    metadata_of,
     outline_of,
     service_named,
     services,
@@ -37,7 +38,7 @@ from cloudflow_dagster.providers.aws.models import (
 from cloudflow_dagster.providers.aws.permissions import access_level, permissions_of_node
 from cloudflow_dagster.providers.aws.repeat import by_config, repeat_of
 from cloudflow_dagster.providers.aws.schemas import Schema, schema_of
-from cloudflow_dagster.providers.aws.synonyms import also_called, synonyms
+from cloudflow_dagster.providers.aws.synonyms import also_called, spoken
 from cloudflow_dagster.providers.aws.text import label, plain
 from cloudflow_dagster.providers.aws.token_times import remembered
 from cloudflow_dagster.providers.aws.waits import waits_of
@@ -94,13 +95,13 @@ class AwsNodes:
 
     def synonyms(self) -> Mapping[str, Sequence[str]]:
         """Return what people call the things of AWS."""
-        return synonyms()
+        return spoken().synonyms
 
     def about(self, id: str) -> str:
         """Return words for the service that an id names."""
         _, _, rest = id.partition(".")
         name = service_named(rest.partition(".")[0])
-        return _about(name, _outline(name)["metadata"]) if name else ""
+        return _about(name, _metadata(name)) if name else ""
 
     def suggest(self, id: str) -> str | None:
         """Return the id that was probably meant, if there is one."""
@@ -143,6 +144,15 @@ def _outline(name: str) -> Mapping[str, Json]:
         return outline_of(name)
     except (DataNotFoundError, ValueError):
         return {"metadata": {}, "operations": {}}
+
+
+def _metadata(name: str) -> Mapping[str, Json]:
+    from botocore.exceptions import DataNotFoundError  # noqa: PLC0415 - 100 ms
+
+    try:
+        return metadata_of(name)
+    except (DataNotFoundError, ValueError):
+        return {}
 
 
 def _entries(short: str, name: str) -> Iterator[Entry]:

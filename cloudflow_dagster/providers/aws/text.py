@@ -10,6 +10,8 @@ _CODE = re.compile(r"</?(?:code|i|em|replaceable)\b[^>]*>", re.IGNORECASE)
 _BREAK = re.compile(
     r"</?(?:p|li|ul|ol|dl|dt|dd|br|note|important|h\d|pre|title)\b[^>]*>", re.IGNORECASE
 )
+_NOTICE = re.compile(r"\s*<(note|important)\b[^>]*>.*?</\1>(?=.*?\w{4})", re.IGNORECASE | re.DOTALL)
+"""A box before what is said, and something after it: where it is not supported, when it ends."""
 _TAG = re.compile(r"<!--.*?-->|<[^>]*>|<!--.*", re.DOTALL)
 _SPACE = re.compile(r"\s+")
 _SENTENCE = re.compile(r"(?<![A-Z.])(?<!e\.g)(?<!i\.e)(?<!vs)[.!?](?=\s|$)")
@@ -32,7 +34,7 @@ def plain(html: str | None, limit: int = 300) -> str:
     """
     if not html:
         return ""
-    text = unescape(_TAG.sub("", _marked(html[: limit * 4])))
+    text = unescape(_TAG.sub("", _marked(_notices_last(html)[: limit * 4])))
     # Some models escape their tags and entities once more.
     text = _SPACE.sub(" ", unescape(_marked(text))).replace("``", "`").strip()
     if len(text) <= limit:
@@ -41,6 +43,14 @@ def plain(html: str | None, limit: int = 300) -> str:
     if ends:
         return text[: ends[-1]]
     return text[:limit].rsplit(" ", 1)[0].rstrip(",;:") + " …"
+
+
+def _notices_last(html: str) -> str:
+    notices = ""
+    while notice := _NOTICE.match(html):
+        notices += notice[0]
+        html = html[notice.end() :]
+    return f"{html} {notices}"
 
 
 def _marked(html: str) -> str:

@@ -17,6 +17,8 @@ from cloudflow_dagster.cli.nodes_fields import sample_of
 from cloudflow_dagster.cli.progress import Progress
 from cloudflow_dagster.compiler.pipeline import compile_flow
 from cloudflow_dagster.expressions import render
+from cloudflow_dagster.nodes.declared import DeclaredNodes
+from cloudflow_dagster.nodes.registry import Registry
 from cloudflow_dagster.providers import catalogue
 
 STARTER = Path(cloudflow_dagster.__file__).parents[1]
@@ -218,6 +220,24 @@ def test_a_sample_has_one_of_the_fields_of_which_one_is_wanted() -> None:
 def test_nodes_search_says_whether_there_are_more() -> None:
     assert "raise --limit" in run("nodes", "search", "create", "snapshot", "--limit", "3").stderr
     assert run("nodes", "search", "logic.wait", "--provider", "logic").stderr == ""
+
+
+def test_a_provider_of_nothing_is_refused_with_those_that_there_are() -> None:
+    for command in (["list"], ["search", "bucket"]):
+        result = run("nodes", *command, "--provider", "nope")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "no node type is of a provider `nope`. There are aws, flow," in result.stderr
+
+
+def test_who_waits_for_the_index_is_told_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDFLOW_CACHE", str(tmp_path))
+    small = Registry(DeclaredNodes("cloudflow_dagster.providers", ("logic",)))
+    monkeypatch.setattr("cloudflow_dagster.cli.nodes.catalogue", lambda: small)
+    assert run("nodes", "search", "sleep").stderr.startswith("cloudflow: making the index")
+    again = run("nodes", "search", "sleep")
+    assert (again.stderr, again.stdout.split()[0]) == ("", "logic.wait")
 
 
 def test_nodes_list_of_one_provider() -> None:

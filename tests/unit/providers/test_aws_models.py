@@ -178,6 +178,16 @@ def test_documentation_becomes_plain_text(html: str | None, text: str) -> None:
     assert plain(html) == text
 
 
+def test_documentation_begins_with_what_is_done_and_not_with_a_notice() -> None:
+    notice = "<important> <p>It ends.</p> </important>"
+    assert plain(f"<note><p>Not there.</p></note>{notice}<p>Puts it.</p>").split(" ", 2)[:2] == [
+        "Puts",
+        "it.",
+    ]
+    assert plain(f"{notice}<p>Puts it.</p>") == "Puts it. It ends."
+    assert plain(notice) == "It ends."
+
+
 def test_long_documentation_ends_after_a_sentence() -> None:
     assert plain("<p>One sentence, e.g. this. " + "word " * 50, 60) == "One sentence, e.g. this."
     assert plain("word " * 50, 20) == "word word word word …"
