@@ -194,3 +194,67 @@ def test_a_record_that_is_neither_values_nor_an_alias_is_refused(
     assert caught.value.code == "InvalidConfig"
     assert why in caught.value.message
     assert life.now == set()
+
+
+def balancer_config(there: dict[str, Any], group: str, **https: Any) -> dict[str, Any]:
+    listener = {"port": 443, "certificate": there["certificate"], "forward": group, **https}
+    return {
+        "name": "groups",
+        "subnets": there["subnets"],
+        "listeners": [listener],
+        "target_groups": [{"name": group}],
+    }
+
+
+def test_a_target_group_of_somebody_else_is_neither_taken_nor_deleted(
+    cloud: Cloud, there: dict[str, Any], tmp_path: Path
+) -> None:
+    life = Life("aws.elbv2.load_balancer", cloud, tmp_path)
+    elb = cloud.login(None, "aws", None).client("elbv2")
+    vpc = cloud.login(None, "aws", None).client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
+    asked = {"Name": "theirs", "Port": 80, "Protocol": "HTTP", "VpcId": vpc, "TargetType": "ip"}
+    theirs = elb.create_target_group(**asked)["TargetGroups"][0]
+    with pytest.raises(NodeError) as caught:
+        life.work(balancer_config(there, "theirs"))
+    assert caught.value.code == "AlreadyExists"
+    assert "`theirs`" in caught.value.message
+    made = life.work(balancer_config(there, "mine"))
+    assert life.work(balancer_config(there, "mine")) == made
+    # At another port: moto does not notice where a listener that was changed forwards to.
+    other = life.work(balancer_config(there, "other", port=444))
+    assert other["target_group_arns"].keys() == {"other"}
+    assert {each["TargetGroupName"] for each in elb.describe_target_groups()["TargetGroups"]} == {
+        "theirs",
+        "other",
+    }
+    cloud.last = "elbv2.DeleteLoadBalancer"
+    with pytest.raises(KilledError):
+        life.model.delete(life.call(), "groups")
+    left = {each["TargetGroupName"] for each in elb.describe_target_groups()["TargetGroups"]}
+    assert left == {"theirs", "other"}
+    life.model.delete(life.call(), "groups")
+    left = {each["TargetGroupName"] for each in elb.describe_target_groups()["TargetGroups"]}
+    assert left == {"theirs"}
+    elb.delete_target_group(TargetGroupArn=theirs["TargetGroupArn"])
+
+
+def test_https_is_spoken_as_aws_recommends_unless_the_config_says_otherwise(
+    cloud: Cloud, there: dict[str, Any], tmp_path: Path
+) -> None:
+    life = Life("aws.elbv2.load_balancer", cloud, tmp_path)
+    elb = cloud.login(None, "aws", None).client("elbv2")
+
+    def policy() -> str:
+        (found,) = elb.describe_listeners(LoadBalancerArn=made["arn"])["Listeners"]
+        return found["SslPolicy"]
+
+    made = life.work(balancer_config(there, "tls"))
+    assert policy() == "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+    only_13 = "ELBSecurityPolicy-TLS13-1-3-2021-06"
+    life.work(balancer_config(there, "tls", tls_policy=only_13))
+    assert policy() == only_13
+    assert life.work(balancer_config(there, "tls"))["listeners"] == made["listeners"]
+    assert policy() == "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+    with pytest.raises(NodeError, match="needs a `certificate`"):
+        life.work(balancer_config(there, "tls", certificate=None, tls_policy=only_13))
+    life.model.delete(life.call(), "groups")

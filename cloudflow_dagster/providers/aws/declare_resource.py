@@ -107,6 +107,10 @@ class AwsResource(ResourceFields):
     def delete(cls, aws: Operations, identifier: str) -> None:
         """Delete one, and wait until it is gone. Called only if `read` has found it."""
 
+    @classmethod
+    def delete_rest(cls, aws: Operations, identifier: str) -> None:
+        """Delete what a deletion that broke off has left of one that `read` does not find."""
+
 
 def aws_resource(
     id: str,
@@ -268,6 +272,7 @@ class _Handlers:
             found = self._read(aws, identifier)
             if found is None:
                 call.log.info(f"The {self.cls.noun} `{identifier}` is gone already.")
+                self.cls.delete_rest(aws, identifier)
             else:
                 self.cls.delete(aws, found.identifier)
 

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Collection
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from typing_extensions import override
 
 from cloudflow_dagster.flow.model import Json
-from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN
+from cloudflow_dagster.providers.aws.curated.elbv2.listeners import (
+    Listener,
+    find_listeners,
+    listener_as_asked_for,
+    listener_as_written,
+)
+from cloudflow_dagster.providers.aws.curated.elbv2.target_groups import (
+    TargetGroup,
+    bring_about,
+    find_groups,
+    group_as_written,
+    groups_made_for,
+)
 from cloudflow_dagster.providers.aws.declare_resource import (
     AwsResource,
     Changed,
@@ -31,47 +43,7 @@ from cloudflow_dagster.providers.aws.given import (
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _ABSENT = ("LoadBalancerNotFound", "LoadBalancerNotFoundException")
-_NO_GROUP = ("TargetGroupNotFound", "TargetGroupNotFoundException")
 _PARTS = ("listeners", "target_groups")
-
-
-class TargetGroup(BaseModel):
-    """What requests are sent to."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    name: Annotated[str, Field(max_length=32, description="What it is called.")]
-    port: Annotated[int, Field(ge=1, le=65535, description="Where the targets listen.")] = 80
-    protocol: Annotated[Literal["HTTP", "HTTPS"], Field(description="What they speak.")] = "HTTP"
-    kind: Annotated[
-        Literal["ip", "instance"],
-        Field(description="What they are; tasks of Fargate are known by their `ip`."),
-    ] = "ip"
-    health: Annotated[str, Field(description="The path that a healthy one answers.")] = "/"
-
-
-class Listener(BaseModel):
-    """What is done with the requests that come to a port."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    port: Annotated[int, Field(ge=1, le=65535, description="Where they come.")]
-    certificate: Annotated[
-        str | None,
-        one("arn", "CertificateArn"),
-        Field(description="ARN of one of ACM; with it, the port speaks HTTPS."),
-        ONE,
-    ] = None
-    forward: Annotated[
-        str | None, Field(description="Name of the target group to which they are sent.")
-    ] = None
-    redirect_to_https: Annotated[
-        bool, Field(description="Whether they are told to come back with HTTPS, to port 443.")
-    ] = False
-
-    @model_validator(mode="after")
-    def _does_one_thing(self) -> Self:
-        if bool(self.forward) is self.redirect_to_https:
-            raise ValueError("give either `forward` or `redirect_to_https`")
-        return self
 
 
 @aws_resource(
@@ -96,7 +68,7 @@ class Listener(BaseModel):
         "elbv2.DeleteListener": _PARTS,
         "wafv2.AssociateWebACL": ("web_acl",),
         "wafv2.DisassociateWebACL": ("web_acl",),
-        "elbv2.AddTags": ("tags",),
+        "elbv2.AddTags": ("tags", "target_groups"),
         "elbv2.RemoveTags": ("tags",),
     },
     delete=("elbv2.DeleteLoadBalancer", "elbv2.DeleteTargetGroup"),
@@ -188,7 +160,7 @@ class LoadBalancer(AwsResource):
         if found["State"]["Code"] == "provisioning":
             aws.wait("elbv2.load_balancer_available", LoadBalancerArns=[arn])
             return cls.read(aws, identifier)
-        groups = _groups(aws, LoadBalancerArn=arn)
+        groups = find_groups(aws, LoadBalancerArn=arn)
         by_arn = {each["TargetGroupArn"]: each["TargetGroupName"] for each in groups}
         tags = aws.ask("elbv2.DescribeTags", ResourceArns=[arn])["TagDescriptions"]
         kept_to: Any = aws.ask("wafv2.GetWebACLForResource", ResourceArn=arn).get("WebACL")
@@ -197,8 +169,8 @@ class LoadBalancer(AwsResource):
             "subnets": [each["SubnetId"] for each in found["AvailabilityZones"]],
             "security_groups": found.get("SecurityGroups", []),
             "internal": found["Scheme"] == "internal",
-            "listeners": [_listener(each, by_arn) for each in _listeners(aws, arn)],
-            "target_groups": [_group(each) for each in groups],
+            "listeners": [listener_as_written(each, by_arn) for each in find_listeners(aws, arn)],
+            "target_groups": [group_as_written(each) for each in groups],
             "web_acl": kept_to["ARN"] if kept_to else "",
             "tags": tags_of(tags[0]["Tags"] if tags else None),
             "arn": arn,
@@ -230,128 +202,43 @@ class LoadBalancer(AwsResource):
 
     def _set_parts(self, aws: Operations, balancer: str, vpc: str) -> None:
         """Bring about the groups, then the listeners; after that nothing uses the other groups."""
-        before = _groups(aws, LoadBalancerArn=balancer)
-        there = {each["TargetGroupName"]: each for each in before}
-        arns = {name: str(each["TargetGroupArn"]) for name, each in there.items()}
+        used = find_groups(aws, LoadBalancerArn=balancer)
+        arns = {str(each["TargetGroupName"]): str(each["TargetGroupArn"]) for each in used}
         for group in self.target_groups or ():
-            arns[group.name] = _brought_about(aws, group, vpc)
-        listeners = {each["Port"]: each for each in _listeners(aws, balancer)}
+            uses = group.name in arns
+            arns[group.name] = bring_about(aws, group, balancer=self.name, vpc=vpc, uses=uses)
+        listeners = {each["Port"]: each for each in find_listeners(aws, balancer)}
         if self.listeners is not None:
             names = {arn: name for name, arn in arns.items()}
             for listener in self.listeners:
                 present = listeners.pop(listener.port, None)
-                wanted = _as_asked_for(listener, arns)
+                wanted = listener_as_asked_for(listener, arns)
                 if present is None:
                     aws.ask("elbv2.CreateListener", LoadBalancerArn=balancer, **wanted)
-                elif _listener(present, names) != listener.model_dump(exclude_none=True):
+                elif listener_as_written(present, names) != listener.model_dump(exclude_none=True):
                     aws.ask("elbv2.ModifyListener", ListenerArn=present["ListenerArn"], **wanted)
             for each in listeners.values():
                 aws.ask("elbv2.DeleteListener", ListenerArn=each["ListenerArn"])
         if self.target_groups is not None:
-            for name in there.keys() - {group.name for group in self.target_groups}:
-                aws.ask("elbv2.DeleteTargetGroup", TargetGroupArn=arns[name])
+            _delete_groups(aws, self.name, but={group.name for group in self.target_groups})
 
     @classmethod
     @override
     def delete(cls, aws: Operations, identifier: str) -> None:
         found = aws.ask("elbv2.DescribeLoadBalancers", Names=[identifier])["LoadBalancers"][0]
         arn: str = found["LoadBalancerArn"]
-        groups = _groups(aws, LoadBalancerArn=arn)
         aws.ask("elbv2.DeleteLoadBalancer", LoadBalancerArn=arn)
         aws.wait("elbv2.load_balancers_deleted", LoadBalancerArns=[arn])
-        for group in groups:
+        _delete_groups(aws, identifier)
+
+    @classmethod
+    @override
+    def delete_rest(cls, aws: Operations, identifier: str) -> None:
+        _delete_groups(aws, identifier)
+
+
+def _delete_groups(aws: Operations, balancer: str, but: Collection[str] = ()) -> None:
+    """Delete the target groups that were made for a load balancer; those of others stay."""
+    for group in groups_made_for(aws, balancer):
+        if group["TargetGroupName"] not in but:
             aws.ask("elbv2.DeleteTargetGroup", TargetGroupArn=group["TargetGroupArn"])
-
-
-def _groups(aws: Operations, **which: Json) -> list[dict[str, Any]]:
-    try:
-        return aws.pages("elbv2.DescribeTargetGroups", **which).get("TargetGroups", [])
-    except NodeError as error:
-        if error.code in _NO_GROUP:
-            return []
-        raise
-
-
-def _listeners(aws: Operations, balancer: str) -> list[dict[str, Any]]:
-    return aws.pages("elbv2.DescribeListeners", LoadBalancerArn=balancer).get("Listeners", [])
-
-
-def _group(found: Mapping[str, Any]) -> dict[str, Json]:
-    return {
-        "name": found["TargetGroupName"],
-        "port": found["Port"],
-        "protocol": found["Protocol"],
-        "kind": found.get("TargetType", "instance"),
-        "health": found.get("HealthCheckPath", "/"),
-    }
-
-
-def _listener(found: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Json]:
-    """Return a listener as an author writes it; one that does something else is another one."""
-    actions: list[dict[str, Any]] = found.get("DefaultActions") or []
-    action = actions[-1] if actions else dict[str, Any]()
-    certificates: list[dict[str, Any]] = found.get("Certificates") or []
-    made: dict[str, Json] = {
-        "port": found["Port"],
-        "redirect_to_https": action.get("Type") == "redirect"
-        and action.get("RedirectConfig", {}).get("Protocol") == "HTTPS",
-    }
-    if certificates:
-        made["certificate"] = certificates[0]["CertificateArn"]
-    if action.get("Type") == "forward":
-        made["forward"] = names.get(action.get("TargetGroupArn", ""), "another load balancer's")
-    return made
-
-
-def _as_asked_for(listener: Listener, arns: Mapping[str, str]) -> dict[str, Json]:
-    """Return a listener as AWS takes it."""
-    if listener.redirect_to_https:
-        to: dict[str, Json] = {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}
-        action: dict[str, Json] = {"Type": "redirect", "RedirectConfig": to}
-    elif (group := arns.get(listener.forward or "")) is not None:
-        action = {"Type": "forward", "TargetGroupArn": group}
-    else:
-        raise NodeError(
-            "InvalidConfig",
-            f"`listeners`: `{listener.forward}` is none of the load balancer's target groups: "
-            "describe it in `target_groups`.",
-            transient=False,
-        )
-    certificate = listener.certificate
-    return {
-        "Port": listener.port,
-        "Protocol": "HTTPS" if certificate else "HTTP",
-        "Certificates": [{"CertificateArn": certificate}] if certificate else None,
-        "DefaultActions": [action],
-    }
-
-
-def _brought_about(aws: Operations, group: TargetGroup, vpc: str) -> str:
-    """Make a target group, or change what can be changed of it; return its ARN."""
-    found = _groups(aws, Names=[group.name])
-    if not found:
-        answer = aws.ask(
-            "elbv2.CreateTargetGroup",
-            Name=group.name,
-            Port=group.port,
-            Protocol=group.protocol,
-            TargetType=group.kind,
-            VpcId=vpc,
-            HealthCheckPath=group.health,
-            HealthCheckProtocol=group.protocol,
-        )
-        return str(answer["TargetGroups"][0]["TargetGroupArn"])
-    arn = str(found[0]["TargetGroupArn"])
-    present, wanted = _group(found[0]), group.model_dump()
-    if found[0].get("VpcId") != vpc or any(
-        present[name] != wanted[name] for name in ("port", "protocol", "kind")
-    ):
-        raise NodeError(
-            "ReplacementNeeded",
-            f"The target group `{group.name}` is there, with another port, protocol or kind, or in "
-            "another VPC, which cannot be changed: give the one that is wanted another name.",
-            transient=False,
-        )
-    if present["health"] != group.health:
-        aws.ask("elbv2.ModifyTargetGroup", TargetGroupArn=arn, HealthCheckPath=group.health)
-    return arn
