@@ -29,7 +29,8 @@ class Need:
         provider: Its provider.
         node: Which node: its id, after the flow's and a slash.
         permissions: What must be allowed.
-        config: The node's config; what the project's variables say is put in.
+        names: What the node's config names, in the provider's own words, its expressions included;
+            what the project's variables say is put in.
         region: Where the node works; None if that is known only when it runs.
     """
 
@@ -37,7 +38,7 @@ class Need:
     provider: str
     node: str
     permissions: tuple[Permission, ...]
-    config: Mapping[str, Json]
+    names: Mapping[str, Json]
     region: str | None
 
 
@@ -149,7 +150,7 @@ class _Search:
                     provider=use.provider,
                     node=node,
                     permissions=node_type.permissions_for(use.config),
-                    config=use.config,
+                    names=node_type.names_for(use.config),
                     region=None if region is None or "{{" in region else region,
                 )
             )

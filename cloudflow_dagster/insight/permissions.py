@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cloudflow_dagster.credentials.spec import AwsSpec
 from cloudflow_dagster.insight.needs import Need, Needs, by_credential
 from cloudflow_dagster.nodes.permission import Permission, united
 from cloudflow_dagster.project import Project
-from cloudflow_dagster.providers.aws.permissions.arns import Place, resources_for
+from cloudflow_dagster.providers.aws.permissions.arns import resources_for
+from cloudflow_dagster.providers.aws.permissions.place import Place, partition_of
 from cloudflow_dagster.providers.aws.permissions.policy import Allowed, Statement, statements_of
 from cloudflow_dagster.simulator.session import ACCOUNT
 
-_ROLE = re.compile(r"arn:[a-z-]+:iam::(\d{12}):role/")
+_ROLE = re.compile(r"arn:([a-z-]+):iam::(\d{12}):role/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def policies_of(
     for name, of_one in by_credential(needs):
         if of_one[0].provider == "aws":
             account = (accounts or {}).get(name) or account_of(name, project)
-            if policy := _policy(name, account, of_one):
+            place = Place(account=account, partition=_partition_of(name, project))
+            if policy := _policy(name, place, of_one):
                 found.append(policy)
     return found
 
@@ -74,17 +76,30 @@ def account_of(credential: str, project: Project) -> str | None:
     spec = project.credentials.spec(credential)
     if isinstance(spec, AwsSpec) and spec.role_arn is not None:
         role = _ROLE.match(spec.role_arn) if isinstance(spec.role_arn, str) else None
-        return role[1] if role else None
+        return role[2] if role else None
     return ACCOUNT if project.credentials.simulated(credential) else None
 
 
-def _policy(name: str, account: str | None, needs: Iterable[Need]) -> Policy | None:
+def _partition_of(credential: str, project: Project) -> str | None:
+    """Return where a credential works, as far as the project's file tells it: `aws-cn`."""
+    spec = project.credentials.spec(credential)
+    if not isinstance(spec, AwsSpec):
+        return None
+    role = _ROLE.match(spec.role_arn) if isinstance(spec.role_arn, str) else None
+    if role is not None:
+        return role[1]
+    if spec.region is not None:
+        return partition_of(spec.region)
+    return _partition_of(spec.source, project) if spec.source else None
+
+
+def _policy(name: str, whose: Place, needs: Iterable[Need]) -> Policy | None:
     nodes: dict[str, list[str]] = {}
     allowed: list[Allowed] = []
     for need in needs:
-        place = Place(need.region, account)
+        place = replace(whose, region=need.region)
         for permission in need.permissions:
-            resources = resources_for(permission, need.config, place, need.permissions)
+            resources = resources_for(permission, need.names, place, need.permissions)
             allowed.append(Allowed(permission, resources))
             of_action = nodes.setdefault(permission.action, [])
             if need.node not in of_action:
@@ -97,4 +112,4 @@ def _policy(name: str, account: str | None, needs: Iterable[Need]) -> Policy | N
         Entry(permission, tuple(nodes[permission.action]), on[permission.action])
         for permission in united(each.permission for each in allowed)
     )
-    return Policy(name, account, tuple(entries), tuple(statements))
+    return Policy(name, whose.account, tuple(entries), tuple(statements))

@@ -29,6 +29,7 @@ from cloudflow_dagster.nodes.spec import (
     Carries,
     Kind,
     LookUp,
+    NamesOf,
     NodeType,
     PermissionsOf,
     Port,
@@ -149,6 +150,7 @@ def action(
     calls: Iterable[str] = (),
     permissions: Iterable[Permission] = (),
     permissions_of: PermissionsOf | None = None,
+    names_of: NamesOf | None = None,
     transient: Iterable[str] = (),
     repeat: Repeat = Repeat.ASK,
     repeat_of: RepeatOf | None = None,
@@ -181,6 +183,7 @@ def action(
         permissions: What the credential must be allowed to do.
         calls: The provider's operations that it makes, in the provider's own terms.
         permissions_of: The same from a node's config.
+        names_of: Finds what a config names, in the provider's own words.
         transient: Error codes that are worth another attempt.
         repeat: What is done about a call that an interrupted run may have made already.
         repeat_of: The same from a node's config, where it depends on that.
@@ -206,6 +209,7 @@ def action(
         "permissions": tuple(permissions),
         "calls": tuple(calls),
         "permissions_of": permissions_of,
+        "names_of": names_of,
         "transient": frozenset(transient),
         "repeat": repeat,
         "repeat_of": repeat_of,

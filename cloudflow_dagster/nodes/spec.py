@@ -196,6 +196,9 @@ class Inverse:
 PermissionsOf = Callable[[Mapping[str, Json] | None], tuple[Permission, ...]]
 """Finds what must be allowed for a node with a config; without one, for any node of the type."""
 
+NamesOf = Callable[[Mapping[str, Json]], Mapping[str, Json]]
+"""Finds what a config names, in the provider's own words."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeType:
@@ -227,6 +230,8 @@ class NodeType:
         permissions_of: The same from a node's config, where it depends on that or is costly to find
             out; without a config (None) all that some node of the type may need. Instead of
             `permissions`.
+        names_of: Finds what a config names that permissions can be limited to, in the provider's
+            own words, where the config is not in those.
         behaviour: See `Behaviour`.
         secrets: Whether `$secret` is allowed in its config.
         transient: Error codes that are worth another attempt when `retry.on` does not say.
@@ -265,6 +270,7 @@ class NodeType:
     calls: tuple[str, ...] = ()
     permissions: tuple[Permission, ...] = ()
     permissions_of: PermissionsOf | None = None
+    names_of: NamesOf | None = None
     behaviour: Behaviour = Behaviour.PLAIN
     secrets: bool = True
     transient: frozenset[str] = frozenset()
@@ -302,6 +308,14 @@ class NodeType:
                 need is returned, and its notes say when.
         """
         return self.permissions if self.permissions_of is None else self.permissions_of(config)
+
+    def names_for(self, config: Mapping[str, Json]) -> Mapping[str, Json]:
+        """Return what a config names that permissions can be limited to: `{"QueueName": ["jobs"]}`.
+
+        Args:
+            config: As written, with its expressions, which are in what is returned.
+        """
+        return config if self.names_of is None else self.names_of(config)
 
     def undone_by(self) -> Inverse | None:
         """Return what undoes a node of this type; None if nothing certainly does."""

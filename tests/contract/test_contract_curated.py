@@ -15,9 +15,12 @@ from cloudflow_dagster.providers import catalogue
 from cloudflow_dagster.providers.aws import AwsNodes
 from cloudflow_dagster.providers.aws.declare_resource import AwsResource, Found, aws_resource
 from cloudflow_dagster.providers.aws.models import load_service, services
+from cloudflow_dagster.providers.aws.naming import Naming
 from cloudflow_dagster.providers.aws.operations import Operations
 from cloudflow_dagster.providers.aws.palette import LOOKS
 from cloudflow_dagster.providers.aws.permissions.actions import actions_of
+from cloudflow_dagster.providers.aws.permissions.arns import resources_for
+from cloudflow_dagster.providers.aws.permissions.place import Place
 from cloudflow_dagster.providers.aws.tokens import OWN_TOKENS, tokens_of
 from tests.fixtures.curated_flows import EXAMPLES, load, types_in
 
@@ -129,6 +132,27 @@ def test_its_calls_are_operations_and_its_permissions_follow(curated: NodeType) 
         assert operation in load_service(service).model["operations"]
         allowed = {permission.action for permission in curated.permissions_for()}
         assert set(actions_of(service, operation)) <= allowed
+
+
+@pytest.mark.parametrize("service", sorted({id.split(".")[1] for id in TYPES}))
+def test_what_fields_name_is_a_part_of_arns(service: str) -> None:
+    text, arn = "Z1PART", "arn:aws:wafv2:eu-west-1:1:regional/webacl/z1part/2"
+    found: dict[str, bool] = {}
+    for curated in TYPES.values():
+        if curated.id.split(".")[1] == service:
+            assert isinstance(curated.names_of, Naming)
+            needed = curated.permissions_for()
+            for field, named in curated.names_of.fields.items():
+                given = [curated.names_for({field: value}) for value in (text, arn)]
+                arns = {
+                    each
+                    for permission in needed
+                    for names in given
+                    for each in resources_for(permission, names, Place(), needed)
+                }
+                known = any("z1part" in each.lower() for each in arns)
+                found[named.what] = found.get(named.what, False) or known
+    assert [what for what, known in found.items() if not known] == []
 
 
 @every

@@ -17,6 +17,7 @@ from cloudflow_dagster.providers.aws.operations import Operations
 from cloudflow_dagster.simulator import start_simulated_aws
 from tests.fixtures.calls import WorkingCall
 from tests.fixtures.curated_flows import EXAMPLES, Cloud, load, play, types_in
+from tests.fixtures.narrowing import unfitting
 
 pytestmark = pytest.mark.integration
 
@@ -31,6 +32,7 @@ def cloud() -> Iterator[Cloud]:
 def test_an_example_does_what_it_says(name: str, cloud: Cloud, tmp_path: Path) -> None:
     example = load(name)
     cloud.made.clear()
+    cloud.asked.clear()
     cloud.tell(example.get("simulated", {}))
     played = play(name, example["flow"], cloud, tmp_path)
     assert played.summary["status"] == "success", played.told
@@ -41,6 +43,7 @@ def test_an_example_does_what_it_says(name: str, cloud: Cloud, tmp_path: Path) -
         if node_type.calls:
             assert cloud.made[id] <= set(node_type.calls)
             assert any(line.startswith(f"{id} in us-east-1: ") for line in played.log)
+    assert list(unfitting(cloud.asked)) == []
 
 
 class AwsCall(WorkingCall):

@@ -16,6 +16,7 @@ from cloudflow_dagster.simulator import start_simulated_aws
 from tests.fixtures.curated_flows import Cloud, KilledError
 from tests.fixtures.curated_lives import Life, furnish
 from tests.fixtures.curated_resources import RESOURCES, TRIPS, Trip
+from tests.fixtures.narrowing import unfitting
 
 pytestmark = pytest.mark.integration
 
@@ -61,6 +62,7 @@ def test_one_is_made_once_changed_and_deleted(
         assert life.now == reading, "What is as it should be was changed."
     assert_refused(life, {**now, **trip.fixed}, trip)
     assert_permitted(life, now, trip)
+    assert list(unfitting(each for each in cloud.asked if each.id == id)) == []
     life.model.delete(life.call(), made[IDENTIFIER])
     assert life.model.read is not None
     assert life.model.read(life.call(), made[IDENTIFIER]) is None

@@ -29,6 +29,7 @@ from cloudflow_dagster.nodes.signature import Signature
 from cloudflow_dagster.nodes.spec import TOKEN_SECONDS, Found, LookUp, Repeat
 from cloudflow_dagster.providers.aws.errors import TRANSIENT
 from cloudflow_dagster.providers.aws.models import metadata_of
+from cloudflow_dagster.providers.aws.naming import of_function
 from cloudflow_dagster.providers.aws.operations import Operations
 from cloudflow_dagster.providers.aws.palette import category_of, look_of
 from cloudflow_dagster.providers.aws.permissions import permissions_of_calls
@@ -91,6 +92,7 @@ def aws_action(
             color=look.color,
             provider=PROVIDER,
             permissions_of=partial(permissions_of_calls, tuple(calls)),
+            names_of=of_function(function),
             calls=calls,
             transient=(*TRANSIENT, *transient),
             destructive=destructive,

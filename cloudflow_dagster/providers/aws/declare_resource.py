@@ -57,6 +57,7 @@ from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN, HIDDEN, Resour
 from cloudflow_dagster.nodes.spec import ERROR_PORT, Carries, Kind, NodeType, Port, Repeat
 from cloudflow_dagster.providers.aws.errors import TRANSIENT
 from cloudflow_dagster.providers.aws.models import metadata_of
+from cloudflow_dagster.providers.aws.naming import of_class
 from cloudflow_dagster.providers.aws.operations import Operations
 from cloudflow_dagster.providers.aws.palette import category_of, look_of
 from cloudflow_dagster.providers.aws.permissions import permissions_of_calls
@@ -343,6 +344,7 @@ def _node_type(id: str, cls: type[AwsResource], calls: Calls, shown: _Shown) -> 
         destructive_of=shown.destructive_of,
         calls=calls.of_a_node,
         permissions_of=partial(calls.permissions, written),
+        names_of=of_class(cls),
         transient=frozenset(shown.transient),
         repeat=Repeat.SAFE,
         check_config=lambda config: [*model.misplaced(config), *cls.judged(config)],

@@ -171,3 +171,60 @@ def test_what_is_known_only_when_it_runs_is_said(project: Project) -> None:
     needs = asked(project, file)
     assert [need.region for need in needs.found] == ["reports"]
     assert needs.unknown == ["`f/call` calls a flow that is known only when it runs."]
+
+
+def test_friendly_fields_name_resources_and_others_do_not(project: Project) -> None:
+    put = {"bucket": "{{ vars.bucket }}", "key": "a.csv", "body": "x", "storage_class": "GLACIER"}
+    file = write(
+        project,
+        "f",
+        [
+            node("put", "aws.s3.object.put", config=put),
+            node("start", "aws.ec2.instance.start", config={"instances": [{"id": "i-1"}]}),
+            node(
+                "queue",
+                "aws.sqs.queue",
+                config={"name": "jobs", "dead_letters": "arn:aws:sqs:eu-west-1:1:dead"},
+            ),
+            node("call", "aws.lambda.function.invoke", config={"function": "{{ nodes.put.key }}"}),
+        ],
+        ["go put", "put start", "start queue", "queue call"],
+    )
+    found = policy(policies_of(asked(project, file), project), "prod")
+    assert found["s3:PutObject"][1] == ["arn:aws:s3:::reports/a.csv"]
+    assert "arn:aws:ec2:eu-west-1:*:instance/i-1" in found["ec2:StartInstances"][1]
+    assert found["sqs:CreateQueue"][1] == ["arn:aws:sqs:eu-west-1:*:jobs"]
+    assert found["lambda:InvokeFunction"][1] == ["arn:aws:lambda:eu-west-1:*:function:*"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "{provider: aws, profile: p, region: cn-north-1}",
+        "{provider: aws, profile: p, role_arn: 'arn:aws-cn:iam::111111111111:role/r'}",
+        "{provider: aws, source: base, role_arn: {env: ROLE}}",
+    ],
+)
+def test_arns_are_of_the_partition_of_the_credential(spec: str, tmp_path: Path) -> None:
+    (tmp_path / "cloudflow.yaml").write_text(
+        f"credentials:\n  prod: {spec}\n"
+        "  base: {provider: aws, profile: b, region: cn-north-1}\n"
+        "default_credentials: {aws: prod}\n"
+    )
+    (tmp_path / "flows").mkdir()
+    there = find_project(tmp_path)
+    list_one = {"bucket": "b"}
+    tell = {"topic": "{{ params.t }}", "message": "x"}
+    file = write(
+        there,
+        "f",
+        [
+            node("list", "aws.s3.object.list", config=list_one),
+            node("tell", "aws.sns.message.publish", config=tell, region="{{ params.r }}"),
+        ],
+        ["go list", "list tell"],
+        params={"type": "object", "properties": {key: {"type": "string"} for key in "tr"}},
+    )
+    found = policy(policies_of(asked(there, file), there), "prod")
+    assert found["s3:ListBucket"][1] == ["arn:aws-cn:s3:::b"]
+    assert found["sns:Publish"][1] == ["arn:aws-cn:sns:*:*:*"]

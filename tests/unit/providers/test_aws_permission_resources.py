@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from cloudflow_dagster.nodes.permission import Permission
-from cloudflow_dagster.providers.aws.permissions.arns import Place, resources_for
+from cloudflow_dagster.providers.aws.permissions.arns import resources_for
+from cloudflow_dagster.providers.aws.permissions.place import Place
 from cloudflow_dagster.providers.aws.permissions.policy import (
     Allowed,
     document,
@@ -98,7 +99,60 @@ def on(action: str, config: dict[str, Any], place: Place = HERE) -> list[str]:
             {"HostedZoneId": "Z1"},
             "arn:aws:route53:::hostedzone/Z1",
         ),
-        ("events:PutRule", {"Name": "r"}, None),
+        (
+            "events:PutRule",
+            {"Name": "r"},
+            "arn:aws:events:eu-west-1:111111111111:rule/r",
+        ),
+        (
+            "events:PutRule",
+            {"Name": "r", "EventBusName": "{{ x }}"},
+            "arn:aws:events:eu-west-1:111111111111:rule/*/r"
+            " arn:aws:events:eu-west-1:111111111111:rule/r",
+        ),
+        (
+            "sqs:SendMessage",
+            {"QueueUrl": "https://sqs.us-east-1.amazonaws.com/222222222222/jobs"},
+            "arn:aws:sqs:us-east-1:222222222222:jobs",
+        ),
+        (
+            "cloudwatch:PutMetricAlarm",
+            {"Dimensions": [{"Name": "QueueName", "Value": "q"}], "AlarmName": "a"},
+            "arn:aws:cloudwatch:eu-west-1:111111111111:alarm:a",
+        ),
+        (
+            "elasticloadbalancing:CreateTargetGroup",
+            {"Name": "t"},
+            "arn:aws:elasticloadbalancing:eu-west-1:111111111111:targetgroup/t/*",
+        ),
+        (
+            "ecs:UpdateService",
+            {"service": "s", "cluster": "arn:aws:ecs:eu-west-1:111111111111:cluster/c"},
+            "arn:aws:ecs:eu-west-1:111111111111:service/c/s",
+        ),
+        (
+            "wafv2:GetWebACL",
+            {"Scope": "CLOUDFRONT", "Name": "w", "Id": "1"},
+            "arn:aws:wafv2:eu-west-1:111111111111:global/webacl/w/1",
+        ),
+        (
+            "ssm:GetParameter",
+            {"Name": "/a/b:3"},
+            "arn:aws:ssm:eu-west-1:111111111111:parameter/a/b",
+        ),
+        (
+            "rds:StartDBInstance",
+            {"DBInstanceIdentifier": "Shop"},
+            "arn:aws:rds:eu-west-1:111111111111:db:shop",
+        ),
+        ("route53:GetHostedZone", {"Id": "/hostedzone/Z1"}, "arn:aws:route53:::hostedzone/Z1"),
+        ("kms:Encrypt", {"KeyId": ["alias/x", "1"]}, "arn:aws:kms:eu-west-1:111111111111:key/*"),
+        (
+            "lambda:GetFunction",
+            {"FunctionName": ["f", "arn:aws:lambda:eu-west-1:2:function:g"]},
+            "arn:aws:lambda:eu-west-1:111111111111:function:f"
+            " arn:aws:lambda:eu-west-1:2:function:g",
+        ),
         (
             "logs:FilterLogEvents",
             {"logGroupName": "/a"},
@@ -109,19 +163,36 @@ def on(action: str, config: dict[str, Any], place: Place = HERE) -> list[str]:
     ],
 )
 def test_resources_are_those_that_the_config_names(
-    action: str, config: dict[str, Any], arns: str | None
+    action: str, config: dict[str, Any], arns: str
 ) -> None:
-    if arns is None:
-        assert "arn:aws:events:eu-west-1:111111111111:rule/r" in on(action, config)
-    else:
-        assert on(action, config) == arns.split()
+    assert on(action, config) == arns.split()
 
 
 def test_a_place_that_is_not_known_is_any() -> None:
     config = {"InstanceIds": ["i-1"]}
     assert on("ec2:StopInstances", config, Place()) == ["arn:aws:ec2:*:*:instance/i-1"]
-    china = on("ec2:StopInstances", config, Place("cn-north-1", "1"))
-    assert china == ["arn:aws-cn:ec2:cn-north-1:1:instance/i-1"]
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [
+        ("eu-west-1", "aws"),
+        ("cn-north-1", "aws-cn"),
+        ("us-gov-west-1", "aws-us-gov"),
+        ("us-iso-east-1", "aws-iso"),
+        ("eusc-de-east-1", "aws-eusc"),
+        ("nowhere", "aws"),
+    ],
+)
+def test_arns_are_of_the_partition_of_their_region(region: str, partition: str) -> None:
+    there = Place(region, "1")
+    assert on("s3:ListBucket", {"Bucket": "b"}, there) == [f"arn:{partition}:s3:::b"]
+    stop = on("ec2:StopInstances", {"InstanceIds": ["i-1"]}, there)
+    assert stop == [f"arn:{partition}:ec2:{region}:1:instance/i-1"]
+    publish = on("sns:Publish", {"TopicArn": "{{ x }}"}, there)
+    assert publish == [f"arn:{partition}:sns:*:*:*"]
+    unknown = on("ec2:StopInstances", {}, Place(None, "1", partition))
+    assert unknown == [f"arn:{partition}:ec2:*:1:instance/*"]
 
 
 def test_a_role_is_not_taken_for_what_is_called_by_a_mere_name() -> None:

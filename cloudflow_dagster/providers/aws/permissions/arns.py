@@ -9,69 +9,33 @@ variable becomes `*`.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import product
-from typing import Any, cast
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.permission import Permission
-from cloudflow_dagster.providers.aws.permissions.definition import action_named, iam_service
+from cloudflow_dagster.providers.aws.permissions.arn_parts import (
+    Literals,
+    Named,
+    Wanted,
+    filled,
+    literals_of,
+    named_in,
+)
+from cloudflow_dagster.providers.aws.permissions.definition import (
+    Action,
+    IamService,
+    action_named,
+    iam_service,
+)
+from cloudflow_dagster.providers.aws.permissions.place import Place
 
 EVERYTHING = ("*",)
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
-_EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
-_SUFFIX = re.compile(r"(?:WithPath|WithoutLeadingSlash)$")
-_KIND = re.compile(r"(?:name|identifier|id|arn|url)$")
-_ONE_STAR = r"\1*"
 _MANY = 8
 """Types of resource from which on it is not tried to name them all."""
-_ALIASES: Mapping[tuple[str, str], str] = {("s3", "objectname"): "key"}
 _NEVER = re.compile(r"(?!)")
 _RARE: Mapping[str, re.Pattern[str]] = {"s3": re.compile("accesspoint")}
 """Types of resource that are left out unless the config names one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a node works; None: not known before it runs.
-
-    Attributes:
-        region: Such as `eu-west-1`.
-        account: Twelve digits.
-    """
-
-    region: str | None = None
-    account: str | None = None
-
-    @property
-    def partition(self) -> str:
-        """The partition that the region belongs to."""
-        region = self.region or ""
-        if region.startswith("cn-"):
-            return "aws-cn"
-        return "aws-us-gov" if region.startswith("us-gov-") else "aws"
-
-
-@dataclass(frozen=True, slots=True)
-class _Literals:
-    """What stands in a config.
-
-    Attributes:
-        values: Texts by the names of their fields, in small letters, in the singular; expressions
-            inside them are `*`.
-        hidden: The fields whose whole text is an expression.
-    """
-
-    values: Mapping[str, tuple[str, ...]]
-    hidden: frozenset[str]
-
-    @property
-    def arns(self) -> Iterator[str]:
-        """All texts that are ARNs."""
-        for texts in self.values.values():
-            yield from (text for text in texts if text.startswith("arn:"))
 
 
 def resources_for(
@@ -89,191 +53,128 @@ def resources_for(
         calls: All that the node needs: what it makes is what it tags.
     """
     found = action_named(permission.action)
-    if permission.dependent and found is not None and found.level == "Tagging":
-        prefix = permission.action.partition(":")[0]
-        made = [each for each in calls if _makes(each, prefix)]
-        arns = {arn for each in made for arn in resources_for(each, config, place)}
-        return EVERYTHING if "*" in arns or not arns else tuple(sorted(arns))
-    return _resources(permission.action, config, place, own=not permission.dependent)
-
-
-def _makes(call: Permission, prefix: str) -> bool:
-    action = action_named(call.action)
-    return (
-        not call.dependent
-        and action is not None
-        and action.level == "Write"
-        and action.name.startswith(f"{prefix}:")
-    )
-
-
-def _resources(
-    action: str, config: Mapping[str, Json], place: Place, *, own: bool
-) -> tuple[str, ...]:
-    found = action_named(action)
-    service = iam_service(action.partition(":")[0])
-    if found is None or service is None or not found.resources:
+    if found is None:
         return EVERYTHING
-    literals = _literals(config)
-    if any(name.endswith(("arn", "url")) for name in literals.hidden):
-        place = Place()  # it may name something of another account or region
+    question = _Question(found, literals_of(config), place, own=not permission.dependent)
+    if found.level == "Tagging":
+        made = _made_by(calls, found)
+        if made:
+            return _arns(question, _tagged(made, question))
+        if permission.dependent:
+            return EVERYTHING
+    return _arns(question, found.resources)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """On what one action must be allowed for one node.
+
+    Attributes:
+        action: The action.
+        literals: What the node names.
+        place: Where it works.
+        own: Whether it is what the node calls, so that a mere `Name` is that of its resource.
+    """
+
+    action: Action
+    literals: Literals
+    place: Place
+    own: bool
+
+    @property
+    def surely_there(self) -> Place:
+        """The place, or none where a field may name something of another account or region."""
+        hidden = any(name.endswith(("arn", "url")) for name in self.literals.hidden)
+        return self.place.elsewhere if hidden else self.place
+
+
+def _made_by(calls: Iterable[Permission], tagging: Action) -> Mapping[str, bool]:
+    """Return the types of resource that calls are about and that an action can put tags on.
+
+    Returns:
+        Whether a call is always about one of the type, by the type.
+    """
+    prefix = tagging.name.partition(":")[0]
+    found: dict[str, bool] = {}
+    for call in calls:
+        action = action_named(call.action)
+        if action is None or call.dependent or action.level != "Write":
+            continue
+        if action.name.startswith(f"{prefix}:"):
+            for type, required in action.resources.items():
+                if type in tagging.resources:
+                    found[type] = required or found.get(type, False)
+    return found
+
+
+def _tagged(made: Mapping[str, bool], question: _Question) -> Mapping[str, bool]:
+    """Return the types of resource that are tagged: without what is merely made use of, if known.
+
+    What is made is always there and has a name. Without one it cannot be told from the others.
+    """
+    named = _names(question, made)
+    if any(required and type not in named for type, required in made.items()):
+        return dict.fromkeys(made, True)
+    return {type: required for type, required in made.items() if required or type in named}
+
+
+def _arns(question: _Question, resources: Mapping[str, bool]) -> tuple[str, ...]:
+    """Return the ARNs of types of resource, sorted; `*` if that cannot be told.
+
+    Args:
+        question: What must be allowed.
+        resources: The types, and whether the request always has one of the type.
+    """
+    if not resources:
+        return EVERYTHING
+    service = _service(question.action)
     rare = _RARE.get(service.prefix, _NEVER)
-    named: dict[str, list[str]] = {}
-    for type in found.resources:
-        pattern = service.arns.get(type, "*")
-        arns = [arn for arn in literals.arns if _like(pattern).fullmatch(arn)]
-        if not arns and not rare.search(type):
-            arns = _named(pattern, _Wanted(type, action, own), literals, place)
-        if arns:
-            named[type] = arns
-    types = [type for type in found.resources if type in named or not rare.search(type)]
-    if named and not any(found.resources.values()):
-        types = list(named)  # one of several alternatives
+    named = _names(question, resources)
+    types = [type for type in resources if type in named or not rare.search(type)]
+    if named and not any(resources.values()):
+        types = _meant(named)  # one of several alternatives
     if not named and len(types) > _MANY:
         return EVERYTHING
     arns = {
         arn
         for type in types
-        for arn in named.get(type) or [_filled(service.arns.get(type, "*"), {}, place)]
+        for arn in _placed(question, service.arns.get(type, "*"), named.get(type))
     }
     return EVERYTHING if "*" in arns else tuple(sorted(arns))
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What fields are looked for.
+def _placed(question: _Question, pattern: str, named: Named | None) -> list[str]:
+    """Return the ARNs of one type of resource; all of the type if none is named."""
+    if named is None:
+        return [question.surely_there.put(filled(pattern, {}))]
+    place = question.place.elsewhere if named.elsewhere else question.place
+    return [place.put(arn) for arn in named.arns]
 
-    Attributes:
-        type: The type of resource.
-        action: The action that is allowed on it.
-        own: Whether it is what the node calls, so that a mere `Name` is that of its resource.
+
+def _names(question: _Question, resources: Iterable[str]) -> dict[str, Named]:
+    """Return what is named of each type of resource, without the types of which nothing is."""
+    service = _service(question.action)
+    rare = _RARE.get(service.prefix, _NEVER)
+    named: dict[str, Named] = {}
+    for type in resources:
+        wanted = Wanted(type, question.action.name, question.own)
+        by_name = rare.search(type) is None
+        one = named_in(question.literals, service.arns.get(type, "*"), wanted, by_name=by_name)
+        if one is not None:
+            named[type] = one
+    return named
+
+
+def _meant(named: Mapping[str, Named]) -> list[str]:
+    """Return the types of which the config names the most, of those that are alternatives.
+
+    With a service and its cluster the service is meant, and not any task in that cluster.
     """
-
-    type: str
-    action: str
-    own: bool
-
-    def fits(self, variable: str, field: str) -> bool:
-        """Whether a field of the config gives a variable of the type's ARN."""
-        prefix, _, name = self.action.lower().partition(":")
-        wanted = _SUFFIX.sub("", variable).lower()
-        type = re.sub(r"[^a-z0-9]", "", self.type.lower())
-        if field in {wanted, f"{type}{wanted}", _ALIASES.get((prefix, wanted))}:
-            return True
-        stem = _KIND.sub("", field)
-        if stem:  # `Volume`, `VolumeId` or `VolumeIdentifier`
-            return stem == _KIND.sub("", wanted)
-        # `Name` of `ssm:GetParameter` is `ParameterName`.
-        rest = wanted.removesuffix(field)
-        return self.own and rest != wanted and (rest == type or rest in name)
+    least = min(each.open for each in named.values())
+    return [type for type, each in named.items() if each.open == least]
 
 
-def _named(pattern: str, wanted: _Wanted, literals: _Literals, place: Place) -> list[str]:
-    """Return the ARNs of one type of resource that a config names; none if it names none."""
-    choices: dict[str, tuple[str, ...]] = {}
-    for variable in _VARIABLE.findall(pattern):
-        if variable not in {"Partition", "Region", "Account"}:
-            values = _values(variable, wanted, literals)
-            if values:
-                choices[variable] = values
-    if not choices:
-        return []
-    return [
-        variant
-        for chosen in product(*choices.values())
-        for variant in _variants(
-            _filled(pattern, dict(zip(choices, chosen, strict=True)), place),
-            qualified="qualifier" in literals.values or "qualifier" in literals.hidden,
-        )
-    ]
-
-
-def _values(variable: str, wanted: _Wanted, literals: _Literals) -> tuple[str, ...]:
-    """Return the texts of the field that fits a variable, as they stand in an ARN."""
-    prefix = wanted.action.partition(":")[0]
-    for field, texts in literals.values.items():
-        if wanted.fits(variable, field):
-            found = [_written(prefix, variable, text) for text in texts]
-            return tuple(text for text in found if text is not None)
-    return ()
-
-
-def _written(prefix: str, variable: str, text: str) -> str | None:
-    """Return a field's text as it stands in an ARN; None if it is something else."""
-    if text.startswith("arn:") or (prefix == "kms" and text.startswith("alias/")):
-        return None
-    if "://" in text:  # a queue's address ends with its name
-        return text.rpartition("/")[2]
-    if variable.endswith("WithoutLeadingSlash"):
-        return text.lstrip("/")
-    if (prefix, variable) == ("secretsmanager", "SecretId"):
-        return f"{text}-??????"  # what Secrets Manager puts behind the name
-    if variable.endswith("WithPath"):
-        return f"\0{text}"
-    return text
-
-
-def _variants(arn: str, *, qualified: bool) -> tuple[str, ...]:
-    """Return the ARNs that one name may have: in a path, with a version, with what is inside."""
-    if "\0" in arn:
-        return (arn.replace("\0", ""), arn.replace("\0", "*/"))
-    if re.fullmatch(r"arn:[^:]*:logs:[^:]*:[^:]*:log-group:[^:]*", arn):
-        return (arn, f"{arn}:*")
-    if qualified and ":lambda:" in arn:
-        return (arn, f"{arn}:*")
-    return (arn,)
-
-
-def _filled(pattern: str, values: Mapping[str, str], place: Place) -> str:
-    known = {
-        "Partition": place.partition,
-        "Region": place.region or "*",
-        "Account": place.account or "*",
-        **values,
-    }
-    filled = _VARIABLE.sub(lambda variable: known.get(variable[1], "*"), pattern)
-    beginning, colon, inside = filled.rpartition(":")
-    # `stack/*/*` allows no less than `stack/*`, which people read more easily.
-    return f"{beginning}{colon}{re.sub(r'(^|/)[*]/[*/]*$', _ONE_STAR, inside)}"
-
-
-@lru_cache(maxsize=512)
-def _like(pattern: str) -> re.Pattern[str]:
-    """Return what recognises the ARNs of a pattern."""
-    parts = _VARIABLE.split(pattern)
-    return re.compile(
-        "".join(
-            re.escape(part)
-            if at % 2 == 0
-            else "[^:]*"
-            if part in {"Partition", "Region", "Account"}
-            else ".+"
-            for at, part in enumerate(parts)
-        )
-    )
-
-
-def _literals(config: Mapping[str, Json]) -> _Literals:
-    values: dict[str, list[str]] = {}
-    hidden: set[str] = set()
-    waiting: list[tuple[str, Any]] = [("", config)]
-    while waiting:
-        name, value = waiting.pop()
-        if isinstance(value, Mapping):
-            inside = cast("Mapping[str, Any]", value)
-            waiting += [(_plain(key), of) for key, of in inside.items()]
-        elif isinstance(value, list):
-            waiting += [(name, each) for each in cast("list[Any]", value)]
-        elif isinstance(value, str):
-            text = _EXPRESSION.sub("*", value)
-            if text.strip("*") and not text.startswith("*"):
-                values.setdefault(name, []).append(text)
-            elif "{{" in value:
-                hidden.add(name)
-    # A field with several values of which one is hidden may name anything.
-    sure = {name: tuple(texts) for name, texts in values.items() if name not in hidden}
-    return _Literals(sure, frozenset(hidden))
-
-
-def _plain(field: str) -> str:
-    return field.replace("_", "").lower().removesuffix("s")
+def _service(action: Action) -> IamService:
+    service = iam_service(action.name.partition(":")[0])
+    assert service is not None  # noqa: S101 - it has the action
+    return service

@@ -363,6 +363,7 @@ PASSES_ROLE: Mapping[str, str] = {
 the role; none where it is named elsewhere, as in a task definition."""
 
 KMS_TOO: Mapping[str, tuple[str, str]] = {
+    "s3.PutObject": ("SSEKMSKeyId", "kms:GenerateDataKey"),
     "secretsmanager.CreateSecret": ("KmsKeyId", "kms:Decrypt kms:GenerateDataKey"),
     "secretsmanager.GetSecretValue": ("", "kms:Decrypt"),
     "secretsmanager.PutSecretValue": ("", "kms:Decrypt kms:GenerateDataKey"),

@@ -30,9 +30,10 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Distribution = Annotated[str, one("id", "Id"), ONE]
+Distribution = Annotated[str, one("id", "Id"), ONE, Names("DistributionId")]
 _EVERY = 15.0
 _ZONE = "Z2FDTNDATAQYW2"
 """The zone of all distributions' names.

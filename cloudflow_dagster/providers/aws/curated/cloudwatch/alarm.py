@@ -27,6 +27,7 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 Topics = Annotated[list[str], many("arn", "TopicArn"), MANY]
@@ -56,7 +57,7 @@ class Alarm(TypedDict):
 def set_(
     aws: Operations,
     *,
-    name: Text,
+    name: Annotated[Text, Names("AlarmName")],
     namespace: Text,
     metric: Text,
     threshold: float,
@@ -133,7 +134,9 @@ class MetricAlarm(AwsResource):
     """An alarm of CloudWatch, of one metric."""
 
     noun = "alarm"
-    name: Annotated[Text, FIXED, Field(max_length=255, description="What it is called.")]
+    name: Annotated[
+        Text, FIXED, Names("AlarmName"), Field(max_length=255, description="What it is called.")
+    ]
     namespace: Annotated[Text, Field(description="`AWS/EC2`, or one of your own.")]
     metric: Annotated[Text, Field(description="`CPUUtilization`, …")]
     threshold: Annotated[float, Field(description="What it is compared with.")]

@@ -18,9 +18,10 @@ from cloudflow_dagster.providers.aws.curated.dynamodb.attributes import (
 )
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.given import ONE, one
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Table = Annotated[str, one("name", "TableName"), ONE]
+Table = Annotated[str, one("name", "TableName"), ONE, Names("TableName")]
 _KINDS = frozenset({"=", "<", "<=", ">", ">="})
 Item: TypeAlias = Annotated[dict[str, Any], WithJsonSchema({"type": "object"})]
 
@@ -105,7 +106,7 @@ def query(
     *,
     table: Table,
     where: Item,
-    index: str | None = None,
+    index: Annotated[str, Names("IndexName")] | None = None,
     newest_first: bool = False,
     at_most: Annotated[int, Field(ge=1)] | None = None,
 ) -> Items:

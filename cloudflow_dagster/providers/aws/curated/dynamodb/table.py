@@ -29,6 +29,7 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _EVERY = 10.0
@@ -149,7 +150,7 @@ class DynamodbTable(AwsResource):
     """A table of DynamoDB, paid for by request unless it has a capacity."""
 
     noun = "table"
-    name: Annotated[Text, FIXED, Field(description="What it is called.")]
+    name: Annotated[Text, FIXED, Names("TableName"), Field(description="What it is called.")]
     partition_key: Annotated[
         str, FIXED, Field(description="The attribute that tells items from each other.")
     ] = "id"

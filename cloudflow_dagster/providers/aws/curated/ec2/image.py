@@ -13,9 +13,10 @@ from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.given import ONE, Tags, is_older, is_since, one, tag_list
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Instance = Annotated[str, one("id", "InstanceId"), ONE]
+Instance = Annotated[str, one("id", "InstanceId"), ONE, Names("InstanceId")]
 _EVERY = 15.0
 _GONE = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"})
 

@@ -30,9 +30,10 @@ from cloudflow_dagster.providers.aws.given import (
     one,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Group = Annotated[str, one("id", "GroupId"), ONE]
+Group = Annotated[str, one("id", "GroupId"), ONE, Names("SecurityGroupId")]
 Port = Annotated[int, Field(ge=0, le=65_535)]
 Protocol = Literal["tcp", "udp", "icmp", "all"]
 
@@ -220,6 +221,7 @@ class SecurityGroup(AwsResource):
         str | None,
         one("id", "identifier", "VpcId"),
         ONE,
+        Names("VpcId"),
         FIXED,
         Field(description="Where it is; in the default one, if not given."),
     ] = None

@@ -13,9 +13,12 @@ from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.given import MANY, Tags, is_older, many, tag_list, tags_of
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Volumes: TypeAlias = Annotated[list[str], many("id", "VolumeId"), MANY, Field(min_length=1)]
+Volumes: TypeAlias = Annotated[
+    list[str], many("id", "VolumeId"), MANY, Names("VolumeId"), Field(min_length=1)
+]
 _MARK = "cloudflow:call"
 """A tag by which an interrupted call finds what it has made: AWS takes no token here."""
 _EVERY = 15.0

@@ -29,6 +29,7 @@ from cloudflow_dagster.providers.aws.given import (
     Text,
     one,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _EVERY = 10.0
@@ -65,7 +66,12 @@ class EbsVolume(AwsResource):
         Text | None, FIXED, Field(description="ARN of the key; without one, AWS's own.")
     ] = None
     snapshot: Annotated[
-        str | None, one("id"), ONE, FIXED, Field(description="What is on it at first.")
+        str | None,
+        one("id"),
+        ONE,
+        FIXED,
+        Names("SnapshotId"),
+        Field(description="What is on it at first."),
     ] = None
     tags: Annotated[Tags | None, Field(description="All its tags but `Name`.")] = None
     id: Annotated[str | None, GIVEN, Field(description="What AWS calls it.")] = None

@@ -20,6 +20,7 @@ from cloudflow_dagster.providers.aws.given import (
     Text,
     gone,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 
@@ -39,7 +40,9 @@ class EcsCluster(AwsResource):
     """A cluster of ECS."""
 
     noun = "cluster"
-    name: Annotated[Text, FIXED, Field(max_length=255, description="What it is called.")]
+    name: Annotated[
+        Text, FIXED, Names("ClusterName"), Field(max_length=255, description="What it is called.")
+    ]
     insights: Annotated[
         bool | None, Field(description="Whether CloudWatch measures what runs in it.")
     ] = None

@@ -29,9 +29,10 @@ from cloudflow_dagster.providers.aws.given import (
     many,
     one,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Name = Annotated[str, one("name", "serviceName", "serviceArn"), ONE]
+Name = Annotated[str, one("name", "serviceName", "serviceArn"), ONE, Names("ServiceName")]
 
 
 class Service(TypedDict):
@@ -132,12 +133,16 @@ class EcsService(AwsResource):
 
     noun = "service"
     name: Annotated[
-        str, FIXED, Field(pattern=r"^[A-Za-z0-9_-]{1,255}$", description="What it is called.")
+        str,
+        FIXED,
+        Names("ServiceName"),
+        Field(pattern=r"^[A-Za-z0-9_-]{1,255}$", description="What it is called."),
     ]
     cluster: Annotated[
         str,
         FIXED,
         one("arn", "clusterArn", "name"),
+        Names("ClusterName"),
         AfterValidator(lambda given: given.rpartition("/")[2]),
         ONE,
         Field(description="Name or ARN."),

@@ -12,10 +12,11 @@ from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.given import MANY, ONE, Tags, many, one
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Cluster = Annotated[str, one("arn", "clusterArn", "name"), ONE]
-Definition = Annotated[str, one("arn", "taskDefinitionArn"), ONE]
+Cluster = Annotated[str, one("arn", "clusterArn", "name"), ONE, Names("ClusterName")]
+Definition = Annotated[str, one("arn", "taskDefinitionArn"), ONE, Names("TaskDefinitionFamilyName")]
 Subnets = Annotated[list[str], many("id", "SubnetId"), MANY]
 Groups = Annotated[list[str], many("id", "GroupId"), MANY]
 _EVERY = 10.0

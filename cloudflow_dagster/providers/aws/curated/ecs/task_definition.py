@@ -17,6 +17,7 @@ from cloudflow_dagster.providers.aws.declare_resource import (
     aws_resource,
 )
 from cloudflow_dagster.providers.aws.given import ONE, Tags, Text, one
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _ABSENT = ("ClientException", "TaskDefinitionNotFoundException")
@@ -100,7 +101,12 @@ class TaskDefinition(AwsResource):
     """
 
     noun = "task definition"
-    name: Annotated[str, FIXED, Field(pattern=r"^[A-Za-z0-9_-]{1,255}$", description="Its family.")]
+    name: Annotated[
+        str,
+        FIXED,
+        Names("TaskDefinitionFamilyName"),
+        Field(pattern=r"^[A-Za-z0-9_-]{1,255}$", description="Its family."),
+    ]
     containers: Annotated[list[Container], Field(min_length=1, description="All its containers.")]
     cpu: Annotated[
         Literal[256, 512, 1024, 2048, 4096, 8192, 16384],
@@ -114,12 +120,14 @@ class TaskDefinition(AwsResource):
         Text | None,
         one("arn", "Arn"),
         ONE,
+        Names("RoleArn"),
         Field(description="ARN of the role that its containers have."),
     ] = None
     execution_role: Annotated[
         Text | None,
         one("arn", "Arn"),
         ONE,
+        Names("RoleArn"),
         Field(description="ARN of the role that fetches images and secrets and writes logs."),
     ] = None
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None

@@ -24,6 +24,7 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _ABSENT = ("ReplicationGroupNotFoundFault", "ReplicationGroupNotFound")
@@ -53,6 +54,7 @@ class Cache(AwsResource):
     name: Annotated[
         str,
         FIXED,
+        Names("ReplicationGroupId"),
         Field(pattern="^[a-z][a-z0-9-]{0,39}$", description="What it is called."),
     ]
     engine: Annotated[Literal["valkey", "redis"], FIXED, Field(description="What it speaks.")] = (

@@ -40,6 +40,7 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _ABSENT = ("LoadBalancerNotFound", "LoadBalancerNotFoundException")
@@ -82,6 +83,7 @@ class LoadBalancer(AwsResource):
     name: Annotated[
         str,
         FIXED,
+        Names("LoadBalancerName"),
         Field(pattern="^[A-Za-z0-9][A-Za-z0-9-]{0,31}$", description="What it is called."),
     ]
     subnets: Annotated[
@@ -113,6 +115,7 @@ class LoadBalancer(AwsResource):
         str | None,
         one("arn", "ARN"),
         ONE,
+        Names("WebACLArn"),
         Field(description="ARN of the rules of WAF that it keeps to; empty for none."),
     ] = None
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None

@@ -21,6 +21,7 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 
@@ -36,7 +37,9 @@ class EventBus(AwsResource):
     """A bus of EventBridge for events of your own."""
 
     noun = "event bus"
-    name: Annotated[Text, FIXED, Field(max_length=256, description="What it is called.")]
+    name: Annotated[
+        Text, FIXED, Names("EventBusName"), Field(max_length=256, description="What it is called.")
+    ]
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None
     arn: Annotated[str | None, GIVEN, Field(description="Names it.")] = None
 

@@ -11,9 +11,10 @@ from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.given import ONE, Body, Text, Texts, as_text, one
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Bus = Annotated[str, one("name", "Name", "arn", "Arn"), ONE]
+Bus = Annotated[str, one("name", "Name", "arn", "Arn"), ONE, Names("EventBusName")]
 
 
 class Put(TypedDict):

@@ -29,6 +29,7 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _ABSENT = ("ResourceNotFoundException",)
@@ -75,10 +76,17 @@ class EventRule(AwsResource):
     """A rule of EventBridge, which starts something at times or when something happens."""
 
     noun = "rule"
-    name: Annotated[Text, FIXED, Field(max_length=64, description="What it is called.")]
-    bus: Annotated[str, one("name"), ONE, FIXED, Field(description="Whose events it sees.")] = (
-        "default"
-    )
+    name: Annotated[
+        Text, FIXED, Names("RuleName"), Field(max_length=64, description="What it is called.")
+    ]
+    bus: Annotated[
+        str,
+        one("name"),
+        ONE,
+        FIXED,
+        Names("EventBusName"),
+        Field(description="Whose events it sees."),
+    ] = "default"
     schedule: Annotated[
         str | None, Field(description="`rate(5 minutes)` or `cron(0 6 * * ? *)`.")
     ] = None

@@ -26,6 +26,7 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _VERSIONS = 5
@@ -50,7 +51,9 @@ class IamPolicy(AwsResource):
     """A policy of IAM that roles and users can have in common."""
 
     noun = "policy"
-    name: Annotated[Text, FIXED, Field(max_length=128, description="What it is called.")]
+    name: Annotated[
+        Text, FIXED, Names("PolicyName"), Field(max_length=128, description="What it is called.")
+    ]
     document: Annotated[Document, Field(description="What it allows and forbids.")]
     description: Annotated[str | None, FIXED, Field(description="What it is for.")] = None
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None

@@ -34,6 +34,7 @@ from cloudflow_dagster.providers.aws.given import (
     many,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 
@@ -71,7 +72,9 @@ class IamRole(AwsResource):
     """A role of IAM, with who may take it and what it may do."""
 
     noun = "role"
-    name: Annotated[Text, FIXED, Field(max_length=64, description="What it is called.")]
+    name: Annotated[
+        Text, FIXED, Names("RoleName"), Field(max_length=64, description="What it is called.")
+    ]
     trust: Annotated[
         dict[str, Any],
         BeforeValidator(_trust),

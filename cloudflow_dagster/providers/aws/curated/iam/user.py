@@ -31,6 +31,7 @@ from cloudflow_dagster.providers.aws.given import (
     many,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 
@@ -46,7 +47,9 @@ class IamUser(AwsResource):
     """A user of IAM, without password and keys."""
 
     noun = "user"
-    name: Annotated[Text, FIXED, Field(max_length=64, description="What it is called.")]
+    name: Annotated[
+        Text, FIXED, Names("UserName"), Field(max_length=64, description="What it is called.")
+    ]
     policies: Annotated[
         list[str] | None,
         many("arn", "PolicyArn"),

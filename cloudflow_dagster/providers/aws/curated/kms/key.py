@@ -29,9 +29,10 @@ from cloudflow_dagster.providers.aws.given import (
     gone,
     one,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Key = Annotated[str, one("arn", "Arn", "KeyId"), ONE]
+Key = Annotated[str, one("arn", "Arn", "KeyId"), ONE, Names("KeyId")]
 _LONGEST = 4096
 
 
@@ -147,7 +148,10 @@ class KmsKey(AwsResource):
 
     noun = "key"
     name: Annotated[
-        str, FIXED, Field(pattern=r"^[\w/-]+$", description="Its alias, without `alias/`.")
+        str,
+        FIXED,
+        Names("Alias"),
+        Field(pattern=r"^[\w/-]+$", description="Its alias, without `alias/`."),
     ]
     description: Annotated[str | None, Field(description="What it is for.")] = None
     rotation: Annotated[bool, Field(description="Whether it is made anew every year.")] = True

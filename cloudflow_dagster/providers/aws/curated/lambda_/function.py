@@ -31,9 +31,10 @@ from cloudflow_dagster.providers.aws.given import (
     gone,
     one,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Function = Annotated[str, one("name", "FunctionName", "FunctionArn"), ONE]
+Function = Annotated[str, one("name", "FunctionName", "FunctionArn"), ONE, Names("FunctionName")]
 
 
 class Invoked(TypedDict):
@@ -135,8 +136,8 @@ def update_code(
     aws: Operations,
     *,
     function: Function,
-    bucket: Annotated[str, one("name", "Name"), ONE] | None = None,
-    key: Annotated[str, one("key", "Key"), ONE] | None = None,
+    bucket: Annotated[str, one("name", "Name"), ONE, Names("BucketName")] | None = None,
+    key: Annotated[str, one("key", "Key"), ONE, Names("ObjectName")] | None = None,
     image: str | None = None,
     zip: Body = None,
     publish: bool = False,
@@ -209,8 +210,16 @@ class LambdaFunction(AwsResource):
     """A function of Lambda whose code is one file."""
 
     noun = "function"
-    name: Annotated[Text, FIXED, Field(max_length=64, description="What it is called.")]
-    role: Annotated[str, one("arn", "Arn"), ONE, Field(description="ARN of the role that it has.")]
+    name: Annotated[
+        Text, FIXED, Names("FunctionName"), Field(max_length=64, description="What it is called.")
+    ]
+    role: Annotated[
+        str,
+        one("arn", "Arn"),
+        ONE,
+        Names("RoleArn"),
+        Field(description="ARN of the role that it has."),
+    ]
     code: Annotated[LiteralText, HIDDEN, Field(min_length=1, description="Its source.")]
     runtime: Annotated[str, Field(description="Language and version.")] = "python3.13"
     handler: Annotated[

@@ -19,6 +19,7 @@ from cloudflow_dagster.providers.aws.given import (
     Text,
     gone,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 
@@ -40,7 +41,9 @@ class LogGroup(AwsResource):
     """A group of logs of CloudWatch."""
 
     noun = "log group"
-    name: Annotated[Text, FIXED, Field(max_length=512, description="What it is called.")]
+    name: Annotated[
+        Text, FIXED, Names("LogGroupName"), Field(max_length=512, description="What it is called.")
+    ]
     kept_days: Annotated[
         int | None, Field(ge=1, description="How long logs are kept; for ever at first.")
     ] = None

@@ -13,9 +13,12 @@ from cloudflow_dagster.nodes.fields import Multiline
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.given import MANY, many
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Groups = Annotated[list[str], many("name", "logGroupName"), MANY, Field(min_length=1)]
+Groups = Annotated[
+    list[str], many("name", "logGroupName"), MANY, Names("LogGroupName"), Field(min_length=1)
+]
 _EVERY = 5.0
 _RUNNING = frozenset({"Scheduled", "Running"})
 

@@ -42,10 +42,11 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Database = Annotated[str, one("id", "DBInstanceIdentifier"), ONE]
-SnapshotId = Annotated[str, one("id", "DBSnapshotIdentifier"), ONE]
+Database = Annotated[str, one("id", "DBInstanceIdentifier"), ONE, Names("DbInstanceName")]
+SnapshotId = Annotated[str, one("id", "DBSnapshotIdentifier"), ONE, Names("SnapshotName")]
 
 
 def _snapshot_made(aws: Operations, given: dict[str, Any], since: datetime) -> Snapshot | None:
@@ -74,7 +75,7 @@ def snapshot(
     aws: Operations,
     *,
     database: Database,
-    name: str | None = None,
+    name: Annotated[str, Names("SnapshotName")] | None = None,
     tags: Tags | None = None,
     wait: bool = True,
 ) -> Snapshot:
@@ -189,7 +190,7 @@ def restore(
     aws: Operations,
     *,
     snapshot: SnapshotId,
-    name: Text,
+    name: Annotated[Text, Names("DbInstanceName")],
     type: str | None = None,
     subnet_group: str | None = None,
     tags: Tags | None = None,
@@ -264,7 +265,9 @@ class RdsInstance(AwsResource):
     """A database of RDS, encrypted and closed to the internet; AWS keeps its password."""
 
     noun = "database"
-    name: Annotated[Text, FIXED, Field(max_length=63, description="What it is called.")]
+    name: Annotated[
+        Text, FIXED, Names("DbInstanceName"), Field(max_length=63, description="What it is called.")
+    ]
     engine: Annotated[Text, FIXED, Field(description="`postgres`, `mysql`, `mariadb` …")]
     size: Annotated[Text, Field(description="How large it is.")] = "db.t4g.micro"
     gigabytes: Annotated[int, Field(ge=5, description="How much it holds.")] = 20

@@ -28,9 +28,10 @@ from cloudflow_dagster.providers.aws.given import (
     Text,
     one,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Zone = Annotated[str, one("id", "Id"), ONE]
+Zone = Annotated[str, one("id", "Id"), ONE, Names("HostedZoneId")]
 Kind = Literal["A", "AAAA", "CAA", "CNAME", "MX", "NS", "PTR", "SRV", "TXT"]
 
 

@@ -30,6 +30,7 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _AT_ONCE = 1000
@@ -78,6 +79,7 @@ class S3Bucket(AwsResource):
     name: Annotated[
         str,
         FIXED,
+        Names("BucketName"),
         Field(min_length=3, max_length=63, description="Its name, like no other in the world."),
     ]
     versioning: Annotated[

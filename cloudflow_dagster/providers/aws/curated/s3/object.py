@@ -13,11 +13,12 @@ from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.given import MANY, ONE, Body, Tags, many, one
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Bucket = Annotated[str, one("bucket", "name", "Name", "Bucket"), ONE]
-Key = Annotated[str, one("key", "Key"), ONE, Field(min_length=1)]
-Keys = Annotated[list[str], many("key", "Key"), MANY]
+Bucket = Annotated[str, one("bucket", "name", "Name", "Bucket"), ONE, Names("BucketName")]
+Key = Annotated[str, one("key", "Key"), ONE, Names("ObjectName"), Field(min_length=1)]
+Keys = Annotated[list[str], many("key", "Key"), MANY, Names("ObjectName")]
 _AT_ONCE = 1000
 _AS_IT_IS = ({"base64"}, {"file"})
 
@@ -94,7 +95,7 @@ def put(
     content_type: str | None = None,
     metadata: Tags | None = None,
     storage_class: str | None = None,
-    kms_key: str | None = None,
+    kms_key: Annotated[str, Names("KeyId")] | None = None,
 ) -> Place:
     """Stores an object in a bucket. Anything but text and files is stored as JSON.
 
@@ -211,7 +212,7 @@ def copy(
     *,
     bucket: Bucket,
     key: Key,
-    to_key: Annotated[str, Field(min_length=1)],
+    to_key: Annotated[str, Names("ObjectName"), Field(min_length=1)],
     to_bucket: Bucket | None = None,
     version: str | None = None,
 ) -> Place:

@@ -28,9 +28,10 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Secret = Annotated[str, one("arn", "ARN", "name", "Name"), ONE]
+Secret = Annotated[str, one("arn", "ARN", "name", "Name"), ONE, Names("SecretId")]
 
 
 class Got(TypedDict):
@@ -113,13 +114,17 @@ class StoredSecret(AwsResource):
     """A secret of Secrets Manager; without a value, AWS thinks up a password."""
 
     noun = "secret"
-    name: Annotated[Text, FIXED, Field(max_length=512, description="What it is called.")]
+    name: Annotated[
+        Text, FIXED, Names("SecretId"), Field(max_length=512, description="What it is called.")
+    ]
     value: Annotated[
         Json, HIDDEN, Field(description="A text, or fields; only noticed when it is made.")
     ] = None
     description: Annotated[str | None, Field(description="What it is for.")] = None
     kms_key: Annotated[
-        Text | None, Field(description="Key of KMS; without one, AWS encrypts with its own.")
+        Text | None,
+        Names("KeyId"),
+        Field(description="Key of KMS; without one, AWS encrypts with its own."),
     ] = None
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None
     arn: Annotated[str | None, GIVEN, Field(description="Names it.")] = None

@@ -12,9 +12,10 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.given import ONE, Body, Tags, as_text, message_attributes, one
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Topic = Annotated[str, one("arn", "TopicArn"), ONE, Field(pattern=r"^arn:")]
+Topic = Annotated[str, one("arn", "TopicArn"), ONE, Names("TopicArn"), Field(pattern=r"^arn:")]
 _REMEMBERED = 300.0
 """Seconds for which a FIFO topic drops a second message with the same deduplication id."""
 

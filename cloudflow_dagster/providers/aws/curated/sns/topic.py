@@ -29,6 +29,7 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _NAMES = {"display_name": "DisplayName", "kms_key": "KmsMasterKeyId", "policy": "Policy"}
@@ -70,7 +71,9 @@ class SnsTopic(AwsResource):
     """A topic of SNS, with those whom it tells."""
 
     noun = "topic"
-    name: Annotated[Text, FIXED, Field(max_length=256, description="What it is called.")]
+    name: Annotated[
+        Text, FIXED, Names("TopicName"), Field(max_length=256, description="What it is called.")
+    ]
     display_name: Annotated[str | None, Field(description="The sender that people see.")] = None
     subscriptions: Annotated[
         list[Subscription] | None,

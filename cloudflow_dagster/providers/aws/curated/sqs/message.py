@@ -24,9 +24,10 @@ from cloudflow_dagster.providers.aws.given import (
     message_attributes,
     one,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Queue = Annotated[str, one("url", "QueueUrl", "name"), ONE, Field(min_length=1)]
+Queue = Annotated[str, one("url", "QueueUrl", "name"), ONE, Names("QueueUrl"), Field(min_length=1)]
 Receipts = Annotated[list[str], many("receipt", "ReceiptHandle"), MANY]
 _AT_ONCE = 10
 _REMEMBERED = 300.0

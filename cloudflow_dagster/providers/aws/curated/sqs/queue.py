@@ -25,6 +25,7 @@ from cloudflow_dagster.providers.aws.given import (
     gone,
     one,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _ABSENT = ("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist")
@@ -54,7 +55,9 @@ class SqsQueue(AwsResource):
     """A queue of SQS; one whose name ends with `.fifo` keeps messages in order."""
 
     noun = "queue"
-    name: Annotated[Text, FIXED, Field(max_length=80, description="What it is called.")]
+    name: Annotated[
+        Text, FIXED, Names("QueueName"), Field(max_length=80, description="What it is called.")
+    ]
     visible_after_seconds: Annotated[
         int | None,
         Field(ge=0, le=43_200, description="When a message that was not deleted comes back."),

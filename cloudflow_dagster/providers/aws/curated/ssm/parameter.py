@@ -26,9 +26,10 @@ from cloudflow_dagster.providers.aws.given import (
     tag_list,
     tags_of,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Name = Annotated[str, one("name", "Name"), ONE, Field(min_length=1)]
+Name = Annotated[str, one("name", "Name"), ONE, Names("ParameterName"), Field(min_length=1)]
 
 
 class Got(TypedDict):
@@ -130,7 +131,9 @@ class StoredParameter(AwsResource):
     """A parameter of Systems Manager, plain or secret."""
 
     noun = "parameter"
-    name: Annotated[Text, FIXED, Field(description="Its path: `/shop/colour`.")]
+    name: Annotated[
+        Text, FIXED, Names("ParameterName"), Field(description="Its path: `/shop/colour`.")
+    ]
     value: Annotated[str | None, Field(min_length=1, description="What it says.")] = None
     secret_value: Annotated[
         str | None,

@@ -13,9 +13,12 @@ from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.given import ONE, Body, one
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Machine = Annotated[str, one("arn", "stateMachineArn"), ONE, Field(pattern=r"^arn:")]
+Machine = Annotated[
+    str, one("arn", "stateMachineArn"), ONE, Names("StateMachineArn"), Field(pattern=r"^arn:")
+]
 _EVERY = 15.0
 _REMEMBERED = 90 * 86_400.0
 """Seconds for which the name of an execution is not free again."""

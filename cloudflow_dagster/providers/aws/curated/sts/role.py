@@ -10,6 +10,7 @@ from typing_extensions import TypedDict
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.given import ONE, one
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _SHORTEST = 900
@@ -34,7 +35,7 @@ class Assumed(TypedDict):
 def assume(
     aws: Operations,
     *,
-    role: Annotated[str, one("arn", "Arn"), ONE],
+    role: Annotated[str, one("arn", "Arn"), ONE, Names("RoleArn")],
     external_id: str | None = None,
     seconds: Annotated[int, Field(ge=_SHORTEST, le=43_200)] = _SHORTEST,
 ) -> Assumed:

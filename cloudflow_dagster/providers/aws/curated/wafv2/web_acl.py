@@ -17,6 +17,7 @@ from cloudflow_dagster.providers.aws.declare_resource import (
     aws_resource,
 )
 from cloudflow_dagster.providers.aws.given import Tags, gone, tag_list, tags_of
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
 _RULES = ("default", "managed_rules", "requests_in_5_minutes", "blocked_countries")
@@ -45,9 +46,14 @@ class WebAcl(AwsResource):
     """
 
     noun = "web ACL"
-    name: Annotated[str, FIXED, Field(pattern=_NAME, description="What it is called.")]
+    name: Annotated[
+        str, FIXED, Names("WebACLName"), Field(pattern=_NAME, description="What it is called.")
+    ]
     scope: Annotated[
-        Literal["regional", "cloudfront"], FIXED, Field(description="What it can be used for.")
+        Literal["regional", "cloudfront"],
+        FIXED,
+        Names("Scope"),
+        Field(description="What it can be used for."),
     ] = "regional"
     default: Annotated[
         Literal["allow", "block"],

@@ -52,12 +52,15 @@ from cloudflow_dagster.providers.aws.given import (
 from cloudflow_dagster.providers.aws.given import (
     gone as gone,
 )
+from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Instances: TypeAlias = Annotated[list[str], many("id", "InstanceId"), MANY, Field(min_length=1)]
-Image: TypeAlias = Annotated[str, one("id", "ImageId"), ONE]
-Subnet: TypeAlias = Annotated[str, one("id", "SubnetId"), ONE]
-Groups: TypeAlias = Annotated[list[str], many("id", "GroupId"), MANY]
+Instances: TypeAlias = Annotated[
+    list[str], many("id", "InstanceId"), MANY, Names("InstanceId"), Field(min_length=1)
+]
+Image: TypeAlias = Annotated[str, one("id", "ImageId"), ONE, Names("ImageId")]
+Subnet: TypeAlias = Annotated[str, one("id", "SubnetId"), ONE, Names("SubnetId")]
+Groups: TypeAlias = Annotated[list[str], many("id", "GroupId"), MANY, Names("SecurityGroupId")]
 
 
 @aws_action(
@@ -76,7 +79,7 @@ def launch(
     count: Annotated[int, Field(ge=1, le=1000)] = 1,
     name: str | None = None,
     tags: Tags | None = None,
-    key_name: str | None = None,
+    key_name: Annotated[str, Names("KeyPairName")] | None = None,
     subnet: Subnet | None = None,
     security_groups: Groups | None = None,
     user_data: LiteralText | None = None,
@@ -301,7 +304,9 @@ class Ec2Instance(AwsResource):
     security_groups: Annotated[
         Groups | None, Field(description="Who reaches it.", json_schema_extra=UNORDERED_LIST)
     ] = None
-    key_pair: Annotated[Text | None, FIXED, Field(description="Name of the key for SSH.")] = None
+    key_pair: Annotated[
+        Text | None, FIXED, Names("KeyPairName"), Field(description="Name of the key for SSH.")
+    ] = None
     profile: Annotated[Text | None, HIDDEN, Field(description="Name of its instance profile.")] = (
         None
     )
