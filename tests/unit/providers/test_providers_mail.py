@@ -66,7 +66,7 @@ def test_a_user_says_who_they_are_only_after_tls(
     call: WorkingCall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_certificate(tmp_path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with taking_mails(tls=tmp_path, password="p@ss") as taken:
         send(call, f"smtp://ada:p%40ss@127.0.0.1:{taken.port}")
         assert refused(call, f"smtp://ada:wrong@127.0.0.1:{taken.port}").code == "NotAllowed"
@@ -74,6 +74,51 @@ def test_a_user_says_who_they_are_only_after_tls(
     starts = [line.split()[0].upper() for line in taken.commands]
     assert starts.index("STARTTLS") < starts.index("AUTH")
     assert "p@ss" in call.hidden
+
+
+def test_a_mail_goes_through_tls_from_the_first_byte(
+    call: WorkingCall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with taking_mails(tls=tmp_path, at_once=True, password="p@ss") as taken:
+        sent = send(call, f"smtps://ada:p%40ss@127.0.0.1:{taken.port}", text="Alles gut.")
+        wrong = refused(call, f"smtps://ada:wrong@127.0.0.1:{taken.port}")
+        elsewhere = refused(call, f"smtps://ada:p%40ss@localhost:{taken.port}")
+    assert (wrong.code, wrong.transient) == ("NotAllowed", False)
+    assert (elsewhere.code, elsewhere.transient) == ("TlsError", False)
+    assert "localhost" in elsewhere.message
+    ((recipients, mail),) = taken.mails
+    assert recipients == sent["to"] == ["ada@example.com"]
+    assert mail.get_content().strip() == "Alles gut."
+    assert not [line for line in taken.commands if line.upper().startswith("STARTTLS")]
+
+
+def test_where_tls_and_its_absence_meet_nothing_is_sent(
+    call: WorkingCall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_certificate(tmp_path)
+    with taking_mails(tls=tmp_path, at_once=True, password="p") as stranger:
+        error = refused(call, f"smtps://ada:p@127.0.0.1:{stranger.port}")
+    assert (error.code, error.transient, error.unsure) == ("TlsError", False, False)
+    assert stranger.commands == []
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with taking_mails(password="p") as plain:
+        error = refused(call, f"smtps://ada:p@127.0.0.1:{plain.port}")
+    assert (error.code, error.transient, error.unsure) == ("TlsError", False, False)
+    assert not [line for line in plain.commands if "AUTH" in line]
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_connection_that_ends_with_tls_under_way_may_have_taken_the_mail(
+    call: WorkingCall, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, at_once: bool
+) -> None:
+    make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    scheme = "smtps" if at_once else "smtp"
+    with taking_mails(tls=tmp_path, at_once=at_once, says="\n") as taken:
+        error = refused(call, f"{scheme}://127.0.0.1:{taken.port}")
+    assert (error.code, error.transient, error.unsure) == ("ConnectionFailed", False, True)
 
 
 def test_a_server_that_nobody_vouches_for_gets_nothing(call: WorkingCall, tmp_path: Path) -> None:
