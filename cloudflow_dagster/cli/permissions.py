@@ -27,6 +27,7 @@ from cloudflow_dagster.insight.permissions import Entry, Policy, policies_of
 from cloudflow_dagster.plan import Plan
 from cloudflow_dagster.project import Project
 from cloudflow_dagster.providers import catalogue
+from cloudflow_dagster.providers.aws.permissions.definition import ABSENT, is_there
 from cloudflow_dagster.providers.aws.permissions.policy import document, terraform
 
 _MOST_NODES = 5
@@ -55,6 +56,8 @@ def command(flows: tuple[str, ...], form: str, *, check: bool) -> None:
     credential lacks something, with 2 if IAM could not be asked.
     """
     project = open_project(COULD_NOT_WORK)
+    if not is_there():
+        give_up(ABSENT)
     needs = _needs(project, flow_files(project, flows))
     if check:
         _check(needs, project, form)

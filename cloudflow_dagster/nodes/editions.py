@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
@@ -20,3 +21,11 @@ def edition_of(*folders: Path, suffixes: Iterable[str] = (".py", ".txt")) -> str
                 about = file.stat()
                 digest.update(f"{file}\0{about.st_mtime_ns}\0{about.st_size}\0".encode())
     return digest.hexdigest()
+
+
+def version_of(package: str) -> str:
+    """Return the version of an installed package; `absent` if it is not there or does not say."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.call import Call
-from cloudflow_dagster.nodes.editions import edition_of
+from cloudflow_dagster.nodes.editions import edition_of, version_of
 from cloudflow_dagster.nodes.permission import Permission, united
 from cloudflow_dagster.nodes.resource import IDENTIFIER, ResourceModel, ensure
 from cloudflow_dagster.nodes.search import Entry
@@ -98,11 +97,7 @@ class AwsResources:
 
     def edition(self) -> str:
         """Return the version of the package that has the schemas, and the state of this one."""
-        try:
-            schemas = version("cfn-lint")
-        except PackageNotFoundError:
-            schemas = "absent"
-        return f"{schemas} {edition_of(Path(__file__).parent)}"
+        return f"{version_of('cfn-lint')} {edition_of(Path(__file__).parent)}"
 
     def suggest(self, id: str) -> str | None:
         """Return the id that was probably meant; CloudFormation's own names are understood."""

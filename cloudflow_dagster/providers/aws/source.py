@@ -6,12 +6,11 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher, get_close_matches
 from functools import cache, partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from cloudflow_dagster.flow.model import Json
-from cloudflow_dagster.nodes.editions import edition_of
+from cloudflow_dagster.nodes.editions import edition_of, version_of
 from cloudflow_dagster.nodes.search import Entry
 from cloudflow_dagster.nodes.spec import ERROR_PORT, Access, Carries, Kind, NodeType, Port
 from cloudflow_dagster.providers.aws import palette
@@ -35,7 +34,11 @@ from cloudflow_dagster.providers.aws.models import (
     services,
     snake_case,
 )
-from cloudflow_dagster.providers.aws.permissions import access_level, permissions_of_node
+from cloudflow_dagster.providers.aws.permissions import (
+    access_level,
+    definition,
+    permissions_of_node,
+)
 from cloudflow_dagster.providers.aws.repeat import by_config, repeat_of
 from cloudflow_dagster.providers.aws.schemas import Schema, schema_of
 from cloudflow_dagster.providers.aws.synonyms import also_called, spoken
@@ -91,7 +94,7 @@ class AwsNodes:
         """Return the version of botocore, the state of this package and of models of the user's."""
         own = [Path(__file__).parent, *(Path(folder) for folder in _own_models())]
         models = edition_of(*own, suffixes=(".py", ".txt", ".json", ".gz"))
-        return f"{version('botocore')} {version('policy_sentry')} {models}"
+        return f"{version_of('botocore')} {definition.edition()} {models}"
 
     def synonyms(self) -> Mapping[str, Sequence[str]]:
         """Return what people call the things of AWS."""

