@@ -14,10 +14,11 @@ import click
 from cloudflow_dagster.cli.nodes_fields import (
     ACCESSES,
     REPEATS,
+    Field,
     example_of,
     fields_of,
     first_sentence,
-    type_words,
+    port_fields,
 )
 from cloudflow_dagster.cli.nodes_pages import pages_of, write
 from cloudflow_dagster.cli.nodes_resource import resource_facts, resource_lines
@@ -33,6 +34,8 @@ _FORMAT = click.option("--format", "form", type=click.Choice(["text", "json"]), 
 _PROVIDER = click.option(
     "--provider", help="Only node types whose ids begin so: aws, generic, logic …"
 )
+_WIDEST = 40
+"""Of the column with the names of fields."""
 
 
 @click.group("nodes")
@@ -191,7 +194,7 @@ def _explained(t: NodeType) -> str:
         lines += ["", "Output ports depend on the config; always:"]
     else:
         lines += ["", "Output ports"]
-    lines += [line.rstrip() for line in _ports(t.outputs)]
+    lines += _ports(t.outputs)
     lines += ["", "After an interruption", f"  {t.repeat}: {REPEATS[t.repeat]}"]
     if t.repeat is Repeat.TOKEN and t.token_seconds is not None:
         lines.append(
@@ -212,20 +215,25 @@ def _explained(t: NodeType) -> str:
 
 
 def _fields(schema: Mapping[str, Any]) -> list[str]:
-    lines: list[str] = []
+    rows: list[tuple[Field, str]] = []
     for field in fields_of(schema):
         notes = [field.kind, *(["required"] if field.required else [])]
         if field.default is not None:
             notes.append(f"default {field.default}")
-        name = field.name if field.level == 0 else f"  {field.name}"
-        lines.append(f"  {name.ljust(24)} {', '.join(notes)}. {field.meaning}".rstrip())
-    return lines
+        rows.append((field, ", ".join(notes)))
+    return _lines(rows)
 
 
 def _ports(ports: Sequence[Port]) -> list[str]:
-    """Return a line for each port, with what it carries where that is known."""
-    kinds = [type_words(port.schema) if port.schema else "" for port in ports]
+    """Return a line for each port and each field in it, with what it carries if that is known."""
+    return _lines([(field, field.kind) for field in port_fields(ports)])
+
+
+def _lines(rows: Sequence[tuple[Field, str]]) -> list[str]:
+    """Return fields with what is said of them, beneath each other."""
+    names = [field.name if field.level == 0 else f"  {field.name}" for field, _ in rows]
+    width = min(max(map(len, names), default=0), _WIDEST)
     return [
-        f"  {port.name.ljust(24)} {f'{kind}. ' if kind else ''}{first_sentence(port.description)}"
-        for port, kind in zip(ports, kinds, strict=True)
+        f"  {name.ljust(width)}  {f'{notes}. ' if notes else ''}{field.meaning}".rstrip()
+        for name, (field, notes) in zip(names, rows, strict=True)
     ]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cloudflow_dagster.nodes.spec import Access, NodeType, Repeat
+from cloudflow_dagster.nodes.spec import Access, Carries, NodeType, Port, Repeat
 from cloudflow_dagster.providers.examples import example_of as example_node
 
 _DEPTH = 2
 """Levels of fields within fields that are explained; deeper ones are in the schema."""
-_LISTED = 8
+_LISTED = 12
 _SAMPLES: Mapping[str, Any] = {
     "integer": 1,
     "number": 1,
@@ -63,6 +63,23 @@ def fields_of(schema: Mapping[str, Any]) -> Iterator[Field]:
     yield from _fields(schema, schema.get("$defs", {}), "", 0)
 
 
+def port_fields(ports: Sequence[Port]) -> Iterator[Field]:
+    """Yield output ports as fields, each before the fields of what it carries.
+
+    Those of the whole output are not said again where they have ports of their own.
+    """
+    told = any(port.carries is Carries.FIELD for port in ports)
+    for port in ports:
+        schema = port.schema or {}
+        kind = type_words(schema) if schema else ""
+        meaning = first_sentence(port.description)
+        yield Field(port.name, 0, kind, required=False, default=None, meaning=meaning)
+        if not (told and port.carries is Carries.OUTPUT):
+            defined = schema.get("$defs", {})
+            inner, suffix = _inside(schema, defined)
+            yield from _fields(inner, defined, f"{port.name}{suffix}.", _DEPTH)
+
+
 def _fields(
     schema: Mapping[str, Any], defined: Mapping[str, Any], prefix: str, level: int
 ) -> Iterator[Field]:
@@ -88,7 +105,7 @@ def _inside(field: Mapping[str, Any], defined: Mapping[str, Any]) -> tuple[Mappi
         return _inside(defined.get(reference.removeprefix("#/$defs/"), {}), defined)
     if field.get("x-format") == "bytes":
         return {}, ""
-    if field.get("type") == "array":
+    if "array" in _types(field):
         inner, suffix = _inside(field.get("items", {}), defined)
         return inner, f"[]{suffix}"
     for choice in field.get("anyOf", ()):
@@ -107,26 +124,32 @@ def first_sentence(text: str) -> str:
 def type_words(field: Mapping[str, Any]) -> str:
     """Return a schema's type in words: "list of string"."""
     if "enum" in field:
-        return "one of " + ", ".join(json.dumps(v) for v in field["enum"][:_LISTED])
+        return f"one of {_listed([value for value in field['enum'] if value is not None])}"
     if "anyOf" in field:
         words = dict.fromkeys(type_words(f) for f in field["anyOf"])
         return " or ".join(w for w in words if w != "null")
     if "$ref" in field:
         return "object"
-    kind: str | list[str] = field.get("type", "any JSON")
-    if kind == "array":
+    kinds = [kind for kind in _types(field) if kind != "null"]
+    if kinds == ["array"]:
         return f"list of {type_words(field.get('items', {}))}"
-    words = kind if isinstance(kind, str) else " or ".join(k for k in kind if k != "null")
-    return words + _known_values(field)
+    return (" or ".join(kinds) or "any JSON") + _known_values(field)
+
+
+def _types(schema: Mapping[str, Any]) -> list[str]:
+    kind: str | list[str] = schema.get("type", [])
+    return [kind] if isinstance(kind, str) else kind
 
 
 def _known_values(field: Mapping[str, Any]) -> str:
     """Return values that are known, where others may be allowed as well."""
     known = field.get("x-enum", ())
-    if not known:
-        return ""
-    more = ", …" if len(known) > _LISTED else ""
-    return f" such as {', '.join(map(json.dumps, known[:_LISTED]))}{more}"
+    return f" such as {_listed(known)}" if known else ""
+
+
+def _listed(values: Sequence[Any]) -> str:
+    more = ", …" if len(values) > _LISTED else ""
+    return f"{', '.join(map(json.dumps, values[:_LISTED]))}{more}"
 
 
 def example_of(node_type: NodeType) -> str:

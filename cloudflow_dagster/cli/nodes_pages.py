@@ -12,7 +12,7 @@ from cloudflow_dagster.cli.nodes_fields import (
     example_of,
     fields_of,
     first_sentence,
-    type_words,
+    port_fields,
 )
 from cloudflow_dagster.cli.nodes_resource import resource_lines
 from cloudflow_dagster.nodes.registry import Registry
@@ -110,15 +110,8 @@ def _config(t: NodeType) -> list[str]:
     return _table(("field", "type", "default", "meaning"), rows) if rows else ["None."]
 
 
-def _ports(ports: Iterable[Port]) -> list[str]:
-    rows = [
-        (
-            f"`{port.name}`",
-            type_words(port.schema) if port.schema else "",
-            first_sentence(port.description),
-        )
-        for port in ports
-    ]
+def _ports(ports: Sequence[Port]) -> list[str]:
+    rows = [(f"`{field.name}`", field.kind, field.meaning) for field in port_fields(ports)]
     return _table(("port", "type", "meaning"), rows)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from cloudflow_dagster.nodes.difference import Path, dotted
-from cloudflow_dagster.nodes.resource import ResourceModel
+from cloudflow_dagster.nodes.resource import IDENTIFIER, ResourceModel
 
 _VERBS = ("create", "read", "update", "delete")
 
@@ -30,7 +30,7 @@ def resource_lines(model: ResourceModel | None) -> list[str]:
     if model is None:
         return []
     rows = [
-        ("told apart by", _names(model.identifier)),
+        ("told apart by", [name for name in _names(model.identifier) if name != IDENTIFIER]),
         ("another value replaces it", _names(model.create_only)),
         ("another value may replace it", _names(model.maybe_create_only)),
         ("set by the provider", _names(model.read_only)),

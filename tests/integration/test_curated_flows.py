@@ -111,7 +111,9 @@ def test_an_object_without_the_id_that_is_asked_for_is_refused_in_words(call: Aw
     with pytest.raises(NodeError) as caught:
         work(call, "aws.ec2.instance.start", instances=[{"name": "web"}])
     assert caught.value.code == "InvalidConfig"
-    assert caught.value.message == "`instances`: the object has no `id`."
+    assert caught.value.message == (
+        "`instances`: the object has no `id`; give one of what it has: `name`."
+    )
 
 
 MADE = {

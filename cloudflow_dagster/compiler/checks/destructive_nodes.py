@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cloudflow_dagster.compiler.graph import Vertex
 from cloudflow_dagster.compiler.subject import Subject
 from cloudflow_dagster.diagnostics.model import Rule, Severity
 
@@ -28,11 +29,22 @@ DESTRUCTIVE_NODE = Rule(
 
 def check_destructive_nodes(subject: Subject) -> None:
     """Report the nodes whose type or config says that they do harm."""
-    for vertex in subject.graph.vertices.values():
-        if vertex.type is None or vertex.node.disabled:
-            continue
-        harm = vertex.type.destructive_for(vertex.node.config)
-        if harm is not None:
-            at = subject.graph.at(vertex, "type")
+    graph = subject.graph
+    for vertex in graph.vertices.values():
+        if harm := _harm_of(vertex):
             message = f"`{vertex.id}` ({vertex.node.type}) is destructive: {harm}"
-            subject.found.add(DESTRUCTIVE_NODE, at, message)
+            subject.found.add(DESTRUCTIVE_NODE, graph.at(vertex, "type"), message)
+    for undoing in graph.undoing.values():
+        compensate = graph.vertices[undoing.id].node.compensate
+        # What certainly undoes a node takes away what that has made, and nothing else.
+        if compensate and compensate.type is not None and (harm := _harm_of(undoing)):
+            message = (
+                f"`{undoing.id}` is undone by `{compensate.type}`, which is destructive: {harm}"
+            )
+            subject.found.add(DESTRUCTIVE_NODE, graph.at(undoing, "type"), message)
+
+
+def _harm_of(vertex: Vertex) -> str | None:
+    if vertex.type is None or vertex.node.disabled:
+        return None
+    return vertex.type.destructive_for(vertex.node.config)

@@ -7,11 +7,11 @@ disagree on about one operation in a hundred.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from typing import cast
+from collections.abc import Callable, Mapping
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.spec import Access
+from cloudflow_dagster.providers.aws.exposure import exposes, fields_in
 from cloudflow_dagster.providers.aws.models import Service
 from cloudflow_dagster.providers.aws.repeat import reads
 from cloudflow_dagster.providers.aws.text import label
@@ -69,25 +69,23 @@ def destructive(operation: str) -> str:
     return f"“{label(operation)}” takes away what it cannot bring back."
 
 
-def destructive_of(
-    service: Service, operation: str
-) -> Callable[[Mapping[str, Json]], str | None] | None:
-    """Return what finds harm in a node's config, for operations where it depends on that."""
-    return _BY_CONFIG.get((service.name, operation))
+def destructive_of(service: Service, operation: str) -> Callable[[Mapping[str, Json]], str | None]:
+    """Return what finds harm in the config of a node that changes something."""
+    return _BY_CONFIG.get((service.name, operation), exposes)
 
 
 def _opens(config: Mapping[str, Json]) -> str | None:
-    found = next((value for _, value in _fields(config) if value in ANYWHERE), None)
+    found = next((value for _, value in fields_in(dict(config)) if value in ANYWHERE), None)
     return f"It opens a security group to the whole internet ({found})." if found else None
 
 
 def _deletes_records(config: Mapping[str, Json]) -> str | None:
-    deletes = ("Action", "DELETE") in _fields(config)
+    deletes = ("Action", "DELETE") in fields_in(dict(config))
     return "It deletes records of a zone." if deletes else None
 
 
 def _deletes_items(config: Mapping[str, Json]) -> str | None:
-    deletes = any(name == "DeleteRequest" for name, _ in _fields(config))
+    deletes = any(name == "DeleteRequest" for name, _ in fields_in(dict(config)))
     return "It deletes items of a table." if deletes else None
 
 
@@ -97,14 +95,3 @@ _BY_CONFIG: Mapping[tuple[str, str], Callable[[Mapping[str, Json]], str | None]]
     ("ec2", "ModifySecurityGroupRules"): _opens,
     ("route53", "ChangeResourceRecordSets"): _deletes_records,
 }
-
-
-def _fields(value: Json, name: str = "") -> Iterator[tuple[str, Json]]:
-    """Yield everything in a value, however deep, after the name of the field that it is in."""
-    yield name, value
-    if isinstance(value, dict):
-        for field, each in cast("dict[str, Json]", value).items():
-            yield from _fields(each, field)
-    elif isinstance(value, list):
-        for each in cast("list[Json]", value):
-            yield from _fields(each, name)

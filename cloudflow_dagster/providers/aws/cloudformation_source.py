@@ -33,6 +33,7 @@ from cloudflow_dagster.providers.aws.cloudformation_schemas import (
     property_paths,
     schema_of_properties,
 )
+from cloudflow_dagster.providers.aws.exposure import exposes
 from cloudflow_dagster.providers.aws.schemas import Schema
 from cloudflow_dagster.providers.aws.text import label
 
@@ -189,6 +190,7 @@ def _node_type(id: str, name: str, schema: Mapping[str, Any]) -> NodeType:
         config_schema=_config_schema(found),
         output_schema=output,
         handler=partial(_make_sure, model),
+        destructive_of=exposes,
         permissions=_permissions(schema),
         transient=TRANSIENT_CODES,
         repeat=_repeat(found, control, dict.fromkeys(schema.get("required", ()), "-")),
@@ -222,7 +224,7 @@ def _description(found: _Type, named: str) -> str:
     how = "Made if it is not there, changed where it differs, left alone if it is the same."
     if "update" not in found.schema["handlers"]:
         how = "Made if it is not there. It cannot be changed afterwards."
-    return f"{text}\n\n{how}"
+    return f"{text}\n\n{how} Goes through the Cloud Control API, which the simulated cloud lacks."
 
 
 def _config_schema(found: _Type) -> Schema:

@@ -56,6 +56,7 @@ from cloudflow_dagster.nodes.resource import (
 from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN, HIDDEN, ResourceFields
 from cloudflow_dagster.nodes.spec import ERROR_PORT, Carries, Kind, NodeType, Port, Repeat
 from cloudflow_dagster.providers.aws.errors import TRANSIENT
+from cloudflow_dagster.providers.aws.exposure import exposes
 from cloudflow_dagster.providers.aws.models import metadata_of
 from cloudflow_dagster.providers.aws.naming import of_class
 from cloudflow_dagster.providers.aws.operations import Operations
@@ -341,7 +342,7 @@ def _node_type(id: str, cls: type[AwsResource], calls: Calls, shown: _Shown) -> 
         config_schema=cls.config_schema(),
         output_schema=output,
         handler=partial(_make_sure, model),
-        destructive_of=shown.destructive_of,
+        destructive_of=shown.destructive_of or exposes,
         calls=calls.of_a_node,
         permissions_of=partial(calls.permissions, written),
         names_of=of_class(cls),

@@ -210,9 +210,12 @@ def _from_answer(answer: Mapping[str, Any], why: Any) -> NodeError:
     code = code_of(answer)
     metadata: Mapping[str, Any] = answer.get("ResponseMetadata", {})
     status = metadata.get("HTTPStatusCode")
-    said = str(answer["Error"].get("Message") or f"AWS answered `{code}` and said no more.").strip()
+    said = str(answer["Error"].get("Message") or "").strip()
+    if why is not None and (code == str(status) or not said):  # the answer to a HEAD is empty
+        code, said = why.code, why.problem
+    said = said or f"AWS answered `{code}` and said no more."
     if why is not None:
-        said = f"{said} {why.way_out}"
+        said = f"{said}{'' if said.endswith(('.', '!', '?')) else '.'} {why.way_out}"
     return NodeError(
         code,
         said,

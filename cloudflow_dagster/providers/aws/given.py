@@ -16,6 +16,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.difference import UNORDERED
 
+_NAMED = 8
+"""Fields of an object that are named to people."""
 _CLOCKS = timedelta(minutes=5)
 _ONE: dict[str, Json] = {"type": ["string", "object"]}
 MANY_TEXTS: dict[str, Json] = {
@@ -29,9 +31,15 @@ def _id_in(value: Any, names: Sequence[str]) -> Any:
         fields = cast("Mapping[str, Any]", value)
         found = next((fields[name] for name in names if name in fields), None)
         if not isinstance(found, str):
-            raise ValueError(f"the object has no `{names[0]}`")  # noqa: TRY004 - pydantic's way
+            raise ValueError(_lacking(names[0], fields))  # noqa: TRY004 - pydantic's way
         return found
     return value
+
+
+def _lacking(name: str, fields: Mapping[str, Any]) -> str:
+    """Say what an object lacks, and which of its fields may be meant instead: `ids`, `arn`."""
+    has = ", ".join(f"`{field}`" for field in list(fields)[:_NAMED])
+    return f"the object has no `{name}`" + (f"; give one of what it has: {has}" if has else "")
 
 
 def document(value: Any) -> Any:

@@ -258,7 +258,7 @@ def _node_type(service: Service, method: str) -> NodeType:
         handler=partial(refuse_streams, id) if streams else partial(invoke, service.name, name, id),
         access=access,
         destructive=destructive(name) if access is Access.DESTROY else None,
-        destructive_of=destructive_of(service, name),
+        destructive_of=None if access is Access.READ else destructive_of(service, name),
         permissions_of=partial(permissions_of_node, service.name, name),
         transient=transient_codes(
             [

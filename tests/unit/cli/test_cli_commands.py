@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -168,7 +169,7 @@ def test_init_touches_nothing_that_is_there(project: Path) -> None:
 
 def test_nodes_show_explains_fields_ports_and_permissions() -> None:
     text = run("nodes", "show", "aws.ec2.create_snapshot").stdout
-    assert "VolumeId                 string, required." in text
+    assert re.search(r"^  VolumeId  +string, required\.", text, re.MULTILINE)
     assert "(action, compute, changes)" in text
     assert "  ec2:CreateSnapshot\n" in text
     assert "  ec2:CreateTags (dependent, with `TagSpecifications`, `Tags`)\n" in text
@@ -182,6 +183,14 @@ def test_nodes_show_explains_fields_ports_and_permissions() -> None:
     whole = json.loads(run("nodes", "show", "logic.loop", "--format", "json").stdout)
     assert whole["iamRequired"] == []
     assert [p["name"] for p in whole["outputs"]] == ["item", "done", "error"]
+
+
+def test_nodes_show_explains_what_stands_in_lists_that_may_be_left_out_and_in_outputs() -> None:
+    bucket = run("nodes", "show", "aws.s3.bucket").stdout
+    assert "lifecycle[].delete_after_days" in bucket
+    assert "told apart by" not in bucket
+    assert "results[].exit_code" in run("nodes", "show", "aws.ec2.instance.run_command").stdout
+    assert "out.status  " in run("nodes", "show", "generic.http.request").stdout
 
 
 def test_nodes_show_tells_for_how_long_a_token_is_relied_on() -> None:

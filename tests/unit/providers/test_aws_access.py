@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -77,6 +78,45 @@ def test_a_security_group_that_is_opened_to_the_world_is_harm() -> None:
     assert harm("aws.ec2.modify_security_group_rules", changed) == (
         "It opens a security group to the whole internet (::/0)."
     )
+
+
+_ANYBODY = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}]}
+_FROM_HOME = {"Statement": [{**_ANYBODY["Statement"][0], "Condition": {"IpAddress": {}}}]}
+_ALL = {"Statement": {"Effect": "Allow", "Action": ["*"], "Resource": "*"}}
+_DENIED = {"Statement": [{**_ANYBODY["Statement"][0], "Effect": "Deny"}]}
+
+
+@pytest.mark.parametrize(
+    ("id", "config", "harmful"),
+    [
+        ("aws.s3.put_bucket_acl", {"Bucket": "b", "ACL": "public-read"}, True),
+        ("aws.s3.put_bucket_acl", {"Bucket": "b", "ACL": "private"}, False),
+        ("aws.s3.put_bucket_policy", {"Bucket": "b", "Policy": json.dumps(_ANYBODY)}, True),
+        ("aws.s3.put_bucket_policy", {"Bucket": "b", "Policy": json.dumps(_FROM_HOME)}, False),
+        ("aws.s3.put_bucket_policy", {"Bucket": "b", "Policy": json.dumps(_DENIED)}, False),
+        ("aws.s3.put_bucket_policy", {"Bucket": "b", "Policy": '{"Statement": broken'}, False),
+        ("aws.s3.bucket", {"name": "b-b", "policy": _ANYBODY}, True),
+        ("aws.s3.bucket", {"name": "b-b", "block_public_access": False}, True),
+        ("aws.s3.bucket", {"name": "b-b", "policy": _DENIED}, False),
+        ("aws.s3.bucket_policy", {"Bucket": "b", "PolicyDocument": _ANYBODY}, True),
+        ("aws.iam.role", {"name": "r", "trust": _ANYBODY}, True),
+        ("aws.iam.role", {"name": "r", "trust": "lambda.amazonaws.com"}, False),
+        ("aws.iam.role", {"name": "r", "inline_policies": {"all": _ALL}}, True),
+        (
+            "aws.iam.attach_role_policy",
+            {"RoleName": "r", "PolicyArn": "arn:aws:iam::aws:policy/AdministratorAccess"},
+            True,
+        ),
+        ("aws.lambda.add_permission", {"FunctionName": "f", "Principal": "*"}, True),
+        ("aws.ec2.modify_snapshot_attribute", {"SnapshotId": "s", "GroupNames": ["all"]}, True),
+        ("aws.rds.modify_db_instance", {"PubliclyAccessible": True}, True),
+        ("aws.s3.get_bucket_policy", {"Bucket": "b", "ACL": "public-read"}, False),
+    ],
+)
+def test_what_is_opened_to_everybody_or_may_do_everything_is_harm(
+    id: str, config: dict[str, Any], *, harmful: bool
+) -> None:
+    assert (harm(id, config) is not None) is harmful
 
 
 def test_what_is_deleted_by_the_config_is_harm() -> None:

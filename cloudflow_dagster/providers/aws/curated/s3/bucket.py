@@ -21,6 +21,7 @@ from cloudflow_dagster.providers.aws.declare_resource import (
     Found,
     aws_resource,
 )
+from cloudflow_dagster.providers.aws.exposure import exposes
 from cloudflow_dagster.providers.aws.given import (
     UNORDERED_LIST,
     Document,
@@ -43,7 +44,7 @@ _NO_ENCRYPTION = "ServerSideEncryptionConfigurationNotFoundError"
 def _may_be_public(config: Mapping[str, Json]) -> str | None:
     if config.get("block_public_access") is False:
         return "It lets a bucket be opened to the public."
-    return None
+    return exposes(config)
 
 
 @aws_resource(
