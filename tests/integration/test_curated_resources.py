@@ -260,3 +260,32 @@ def test_https_is_spoken_as_aws_recommends_unless_the_config_says_otherwise(
     with pytest.raises(NodeError, match="needs a `certificate`"):
         life.work(balancer_config(there, "tls", certificate=None, tls_policy=only_13))
     life.model.delete(life.call(), "groups")
+
+
+@pytest.mark.usefixtures("there")
+def test_a_distribution_fetches_from_where_its_bucket_is(cloud: Cloud, tmp_path: Path) -> None:
+    life = Life("aws.cloudfront.distribution", cloud, tmp_path)
+    login = cloud.login(None, "aws", None)
+    where = {"LocationConstraint": "eu-west-1"}
+    login.client("s3", region="eu-west-1").create_bucket(
+        Bucket="far-away", CreateBucketConfiguration=where
+    )
+
+    def origin() -> str:
+        config = login.client("cloudfront").get_distribution_config(Id=made["id"])
+        return config["DistributionConfig"]["Origins"]["Items"][0]["DomainName"]
+
+    made = life.work({"name": "far", "bucket": "shop"})
+    assert origin() == "shop.s3.us-east-1.amazonaws.com"
+    made = life.work({"name": "far", "bucket": "far-away"})
+    assert made["bucket_region"] == "eu-west-1"
+    assert origin() == "far-away.s3.eu-west-1.amazonaws.com"
+    life.work({"name": "far", "bucket": "far-away", "bucket_region": "eu-north-1"})
+    assert origin() == "far-away.s3.eu-north-1.amazonaws.com"
+    assert "s3.GetBucketLocation" not in life.now
+    with pytest.raises(NodeError, match="as `bucket_region`") as caught:
+        life.work({"name": "far", "bucket": "of-nobody"})
+    assert caught.value.code == "NoSuchBucket"
+    with pytest.raises(NodeError, match="and there is none"):
+        life.work({"name": "far", "domain": "shop.example", "bucket_region": "eu-west-1"})
+    life.model.delete(life.call(), "far")

@@ -13,6 +13,11 @@ from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.fields import Lines
 from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN
 from cloudflow_dagster.nodes.spec import Repeat
+from cloudflow_dagster.providers.aws.curated.cloudfront.origin import (
+    bucket_origin,
+    origin_as_written,
+    server_origin,
+)
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.declare_resource import (
     AwsResource,
@@ -54,8 +59,8 @@ https://docs.aws.amazon.com/AmazonCloudFront/latest/DeveloperGuide/using-managed
 _READING = ["GET", "HEAD"]
 _WRITING = ["OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
 _CONFIG = (
-    *("bucket", "domain", "aliases", "certificate", "default_page", "price_class"),
-    *("cached", "web_acl", "enabled"),
+    *("bucket", "bucket_region", "domain", "aliases", "certificate", "default_page"),
+    *("price_class", "cached", "web_acl", "enabled"),
 )
 
 
@@ -123,6 +128,7 @@ def invalidate(
         "cloudfront.UpdateDistribution": _CONFIG,
         "cloudfront.ListOriginAccessControls": ("bucket",),
         "cloudfront.CreateOriginAccessControl": ("bucket",),
+        "s3.GetBucketLocation": ("bucket",),
         "cloudfront.TagResource": ("tags",),
         "cloudfront.UntagResource": ("tags",),
     },
@@ -142,7 +148,11 @@ class CloudFrontDistribution(AwsResource):
         Text | None,
         one("name", "Name"),
         ONE,
+        Names("BucketName"),
         Field(description="Name of the bucket, if it is one."),
+    ] = None
+    bucket_region: Annotated[
+        Text | None, Field(description="Where the bucket is, if S3 may not be asked for that.")
     ] = None
     domain: Annotated[
         Text | None, one("host", "DNSName"), ONE, Field(description="Name of the server, if not.")
@@ -189,6 +199,8 @@ class CloudFrontDistribution(AwsResource):
         # What is given back of one that others made may have several.
         if ("bucket" in given) is ("domain" in given) and "id" not in given:
             return "give either `bucket` or `domain`"
+        if "bucket_region" in given and "bucket" not in given:
+            return "`bucket_region` says where `bucket` is, and there is none"
         return None
 
     @override
@@ -212,7 +224,7 @@ class CloudFrontDistribution(AwsResource):
         behavior: dict[str, Any] = config["DefaultCacheBehavior"]
         return identifier, {
             "name": identifier,
-            **_origin(config["Origins"]["Items"]),
+            **origin_as_written(config["Origins"]["Items"]),
             "aliases": config.get("Aliases", {}).get("Items") or [],
             "certificate": config.get("ViewerCertificate", {}).get("ACMCertificateArn"),
             "default_page": config.get("DefaultRootObject", ""),
@@ -280,7 +292,7 @@ class CloudFrontDistribution(AwsResource):
             "Enabled": self.enabled,
             "PriceClass": self.price_class,
         }
-        elsewhere = not before or not {"bucket", "domain"}.isdisjoint(changed)
+        elsewhere = not before or not {"bucket", "bucket_region", "domain"}.isdisjoint(changed)
         if elsewhere:
             settings["Origins"] = {"Quantity": 1, "Items": [self._origin(aws)]}
         if elsewhere or "cached" in changed:
@@ -303,22 +315,8 @@ class CloudFrontDistribution(AwsResource):
 
     def _origin(self, aws: Operations) -> dict[str, Any]:
         if self.bucket is None:
-            return {
-                "Id": "server",
-                "DomainName": self.domain,
-                "CustomOriginConfig": {
-                    "HTTPPort": 80,
-                    "HTTPSPort": 443,
-                    "OriginProtocolPolicy": "https-only",
-                    "OriginSslProtocols": {"Quantity": 1, "Items": ["TLSv1.2"]},
-                },
-            }
-        return {
-            "Id": "bucket",
-            "DomainName": f"{self.bucket}.s3.{aws.region}.amazonaws.com",
-            "S3OriginConfig": {"OriginAccessIdentity": ""},
-            "OriginAccessControlId": _access(aws),
-        }
+            return server_origin(self.domain)
+        return bucket_origin(aws, self.bucket, self.bucket_region)
 
     def _behavior(self, before: Mapping[str, Any]) -> dict[str, Any]:
         methods = _READING if self.bucket else [*_READING, *_WRITING]
@@ -357,36 +355,3 @@ def _whole(aws: Operations, name: str) -> dict[str, Any] | None:
         return None
     absent = ("NoSuchDistribution",)
     return aws.find("cloudfront.GetDistribution", absent=absent, Id=found[0]["Id"])
-
-
-def _origin(origins: list[dict[str, Any]]) -> dict[str, Json]:
-    if len(origins) != 1:
-        return {}
-    domain = str(origins[0]["DomainName"])
-    bucket, at, _ = domain.partition(".s3.")
-    return {"bucket": bucket} if at else {"domain": domain}
-
-
-def _access(aws: Operations) -> str:
-    """Return the id of what lets distributions into closed buckets; one serves all of them."""
-    name, marker = "cloudflow", None
-    while True:
-        answer = aws.ask("cloudfront.ListOriginAccessControls", Marker=marker)
-        listed: dict[str, Any] = answer["OriginAccessControlList"]
-        items: list[dict[str, Any]] = listed.get("Items") or []
-        for each in items:
-            if each["Name"] == name:
-                return str(each["Id"])
-        marker = listed.get("NextMarker")
-        if not marker:
-            break
-    made = aws.ask(
-        "cloudfront.CreateOriginAccessControl",
-        OriginAccessControlConfig={
-            "Name": name,
-            "OriginAccessControlOriginType": "s3",
-            "SigningBehavior": "always",
-            "SigningProtocol": "sigv4",
-        },
-    )
-    return str(made["OriginAccessControl"]["Id"])
