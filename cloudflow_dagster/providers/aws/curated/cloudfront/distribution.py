@@ -18,6 +18,7 @@ from cloudflow_dagster.providers.aws.curated.cloudfront.origin import (
     origin_as_written,
     server_origin,
 )
+from cloudflow_dagster.providers.aws.curated.fields import Host, WebAcl, ZoneId
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.declare_resource import (
     AwsResource,
@@ -178,20 +179,13 @@ class CloudFrontDistribution(AwsResource):
         bool,
         Field(description="Whether answers are kept; if not, each request is passed on whole."),
     ] = True
-    web_acl: Annotated[
-        str | None,
-        one("arn", "ARN"),
-        ONE,
-        Field(description="ARN of the rules of WAF that it keeps to; empty for none."),
-    ] = None
+    web_acl: WebAcl = None
     enabled: Annotated[bool, Field(description="Whether it answers.")] = True
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None
     id: Annotated[str | None, GIVEN, Field(description="What AWS calls it.")] = None
     arn: Annotated[str | None, GIVEN, Field(description="Names it.")] = None
-    host: Annotated[str | None, GIVEN, Field(description="Its name in the DNS.")] = None
-    zone_id: Annotated[
-        str | None, GIVEN, Field(description="Of `host`, for an alias in Route 53.")
-    ] = None
+    host: Host = None
+    zone_id: ZoneId = None
 
     @classmethod
     @override

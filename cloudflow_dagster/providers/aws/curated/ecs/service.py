@@ -12,6 +12,7 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN
 from cloudflow_dagster.nodes.spec import Repeat
 from cloudflow_dagster.providers.aws.curated.ecs.task import Cluster, Definition
+from cloudflow_dagster.providers.aws.curated.fields import SecurityGroups, Subnets
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.declare_resource import (
     AwsResource,
@@ -20,13 +21,10 @@ from cloudflow_dagster.providers.aws.declare_resource import (
     aws_resource,
 )
 from cloudflow_dagster.providers.aws.given import (
-    MANY_TEXTS,
     ONE,
-    UNORDERED_LIST,
     Tags,
     gone,
     is_older,
-    many,
     one,
 )
 from cloudflow_dagster.providers.aws.naming import Names
@@ -154,20 +152,8 @@ class EcsService(AwsResource):
         ONE,
     ]
     count: Annotated[int, Field(ge=0, description="How many tasks.")] = 1
-    subnets: Annotated[
-        list[str],
-        many("id", "SubnetId"),
-        Field(
-            min_length=1,
-            description="Where they are.",
-            json_schema_extra={**MANY_TEXTS, **UNORDERED_LIST},
-        ),
-    ]
-    security_groups: Annotated[
-        list[str] | None,
-        many("id", "GroupId"),
-        Field(description="Who reaches them.", json_schema_extra={**MANY_TEXTS, **UNORDERED_LIST}),
-    ] = None
+    subnets: Annotated[Subnets, Field(min_length=1, description="Where they are.")]
+    security_groups: Annotated[SecurityGroups, Field(description="Who reaches them.")] = None
     public_ip: Annotated[
         bool,
         Field(description="Whether each has an address in the internet, as in a public subnet."),

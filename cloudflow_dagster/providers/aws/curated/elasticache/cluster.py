@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN, HIDDEN
+from cloudflow_dagster.providers.aws.curated.fields import SecurityGroups
 from cloudflow_dagster.providers.aws.declare_resource import (
     AwsResource,
     Changed,
@@ -16,11 +17,9 @@ from cloudflow_dagster.providers.aws.declare_resource import (
     aws_resource,
 )
 from cloudflow_dagster.providers.aws.given import (
-    MANY,
     Tags,
     Text,
     gone,
-    many,
     tag_list,
     tags_of,
 )
@@ -82,11 +81,9 @@ class Cache(AwsResource):
         Field(description="Where it may be; only heeded when it is made."),
     ] = None
     security_groups: Annotated[
-        list[str] | None,
+        SecurityGroups,
         FIXED,
         HIDDEN,
-        many("id", "GroupId"),
-        MANY,
         Field(description="Who reaches it; only heeded when it is made."),
     ] = None
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None

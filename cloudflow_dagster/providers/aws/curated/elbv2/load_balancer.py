@@ -23,6 +23,13 @@ from cloudflow_dagster.providers.aws.curated.elbv2.target_groups import (
     group_as_written,
     groups_made_for,
 )
+from cloudflow_dagster.providers.aws.curated.fields import (
+    Host,
+    SecurityGroups,
+    Subnets,
+    WebAcl,
+    ZoneId,
+)
 from cloudflow_dagster.providers.aws.declare_resource import (
     AwsResource,
     Changed,
@@ -30,13 +37,9 @@ from cloudflow_dagster.providers.aws.declare_resource import (
     aws_resource,
 )
 from cloudflow_dagster.providers.aws.given import (
-    MANY_TEXTS,
-    ONE,
     UNORDERED_LIST,
     Tags,
     gone,
-    many,
-    one,
     tag_list,
     tags_of,
 )
@@ -86,20 +89,8 @@ class LoadBalancer(AwsResource):
         Names("LoadBalancerName"),
         Field(pattern="^[A-Za-z0-9][A-Za-z0-9-]{0,31}$", description="What it is called."),
     ]
-    subnets: Annotated[
-        list[str],
-        many("id", "SubnetId"),
-        Field(
-            min_length=2,
-            description="Ids, of two zones at least.",
-            json_schema_extra={**MANY_TEXTS, **UNORDERED_LIST},
-        ),
-    ]
-    security_groups: Annotated[
-        list[str] | None,
-        many("id", "GroupId"),
-        Field(description="Who reaches it.", json_schema_extra={**MANY_TEXTS, **UNORDERED_LIST}),
-    ] = None
+    subnets: Annotated[Subnets, Field(min_length=2, description="Ids, of two zones at least.")]
+    security_groups: Annotated[SecurityGroups, Field(description="Who reaches it.")] = None
     internal: Annotated[
         bool, FIXED, Field(description="Whether only its own network reaches it.")
     ] = False
@@ -111,19 +102,11 @@ class LoadBalancer(AwsResource):
         list[TargetGroup] | None,
         Field(description="All that its listeners forward to.", json_schema_extra=UNORDERED_LIST),
     ] = None
-    web_acl: Annotated[
-        str | None,
-        one("arn", "ARN"),
-        ONE,
-        Names("WebACLArn"),
-        Field(description="ARN of the rules of WAF that it keeps to; empty for none."),
-    ] = None
+    web_acl: Annotated[WebAcl, Names("WebACLArn")] = None
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None
     arn: Annotated[str | None, GIVEN, Field(description="Names it.")] = None
-    host: Annotated[str | None, GIVEN, Field(description="Its name in the DNS.")] = None
-    zone_id: Annotated[
-        str | None, GIVEN, Field(description="Of `host`, for an alias in Route 53.")
-    ] = None
+    host: Host = None
+    zone_id: ZoneId = None
     target_group_arns: Annotated[
         dict[str, str] | None, GIVEN, Field(description="The ARNs of the groups, by their names.")
     ] = None

@@ -12,6 +12,7 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN
 from cloudflow_dagster.nodes.spec import Repeat
+from cloudflow_dagster.providers.aws.curated.fields import SecurityGroups
 from cloudflow_dagster.providers.aws.curated.rds.shown import Instance, Snapshot
 from cloudflow_dagster.providers.aws.curated.rds.waiting import (
     CHANGING,
@@ -30,14 +31,11 @@ from cloudflow_dagster.providers.aws.declare_resource import (
     aws_resource,
 )
 from cloudflow_dagster.providers.aws.given import (
-    MANY,
     ONE,
-    UNORDERED_LIST,
     Tags,
     Text,
     gone,
     is_since,
-    many,
     one,
     tag_list,
     tags_of,
@@ -282,12 +280,7 @@ class RdsInstance(AwsResource):
         bool | None, Field(description="Whether nobody can delete it.")
     ] = None
     subnet_group: Annotated[Text | None, FIXED, Field(description="Where it may be.")] = None
-    security_groups: Annotated[
-        list[str] | None,
-        many("id", "GroupId"),
-        MANY,
-        Field(description="Who reaches it.", json_schema_extra=UNORDERED_LIST),
-    ] = None
+    security_groups: Annotated[SecurityGroups, Field(description="Who reaches it.")] = None
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None
     arn: Annotated[str | None, GIVEN, Field(description="Names it.")] = None
     host: Annotated[str | None, GIVEN, Field(description="Its address.")] = None
