@@ -155,6 +155,20 @@ def test_what_fields_name_is_a_part_of_arns(service: str) -> None:
     assert [what for what, known in found.items() if not known] == []
 
 
+@pytest.mark.parametrize("made", RESOURCES.values(), ids=RESOURCES)
+def test_what_is_made_can_be_given_as_it_is_where_its_kind_is_asked_for(made: NodeType) -> None:
+    assert isinstance(made.names_of, Naming)
+    output = dict.fromkeys(made.output_schema["properties"], "text")
+    of_its_own = {"name", "domain"} & made.names_of.fields.keys()
+    kinds = {made.names_of.fields[field].what for field in of_its_own}
+    for taker in TYPES.values():
+        assert isinstance(taker.names_of, Naming)
+        for name, field in taker.names_of.fields.items():
+            schema = taker.config_schema["properties"][name]
+            if field.what in kinds and "object" in schema.get("type", ()):
+                assert field.texts(output) == ["text"], (taker.id, name)
+
+
 @every
 def test_it_is_repeated_by_a_token_only_where_it_sends_one(curated: NodeType) -> None:
     if curated.repeat is Repeat.TOKEN:

@@ -71,6 +71,7 @@ ONE = WithJsonSchema(_ONE)
 MANY = WithJsonSchema(MANY_TEXTS)
 
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
+EncryptionKey: TypeAlias = Annotated[str, one("arn", "Arn", "KeyId"), ONE]
 Texts: TypeAlias = Annotated[list[str], many("name"), MANY]
 Tags: TypeAlias = Annotated[
     dict[str, str],

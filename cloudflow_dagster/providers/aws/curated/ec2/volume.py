@@ -25,6 +25,7 @@ from cloudflow_dagster.providers.aws.declare_resource import (
 )
 from cloudflow_dagster.providers.aws.given import (
     ONE,
+    EncryptionKey,
     Tags,
     Text,
     one,
@@ -63,7 +64,7 @@ class EbsVolume(AwsResource):
     throughput: Annotated[int | None, Field(ge=125, description="MB in a second, of `gp3`.")] = None
     encrypted: Annotated[bool, FIXED, Field(description="Whether it is encrypted.")] = True
     kms_key: Annotated[
-        Text | None, FIXED, Field(description="ARN of the key; without one, AWS's own.")
+        EncryptionKey | None, FIXED, Field(description="ARN of the key; without one, AWS's own.")
     ] = None
     snapshot: Annotated[
         str | None,

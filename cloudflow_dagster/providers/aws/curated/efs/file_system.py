@@ -16,6 +16,7 @@ from cloudflow_dagster.providers.aws.declare_resource import (
     aws_resource,
 )
 from cloudflow_dagster.providers.aws.given import (
+    EncryptionKey,
     Tags,
     Text,
     gone,
@@ -43,7 +44,7 @@ class FileSystem(AwsResource):
     name: Annotated[Text, FIXED, Field(max_length=64, description="Its creation token.")]
     encrypted: Annotated[bool, FIXED, Field(description="Whether it is encrypted.")] = True
     kms_key: Annotated[
-        Text | None, FIXED, Field(description="ARN of the key; without one, AWS's own.")
+        EncryptionKey | None, FIXED, Field(description="ARN of the key; without one, AWS's own.")
     ] = None
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None
     id: Annotated[str | None, GIVEN, Field(description="What AWS calls it.")] = None

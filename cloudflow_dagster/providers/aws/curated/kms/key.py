@@ -21,18 +21,17 @@ from cloudflow_dagster.providers.aws.declare_resource import (
     aws_resource,
 )
 from cloudflow_dagster.providers.aws.given import (
-    ONE,
     Document,
+    EncryptionKey,
     Tags,
     Text,
     document,
     gone,
-    one,
 )
 from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Key = Annotated[str, one("arn", "Arn", "KeyId"), ONE, Names("KeyId")]
+Key = Annotated[EncryptionKey, Names("KeyId")]
 _LONGEST = 4096
 
 

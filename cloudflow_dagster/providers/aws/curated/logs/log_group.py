@@ -15,6 +15,7 @@ from cloudflow_dagster.providers.aws.declare_resource import (
     aws_resource,
 )
 from cloudflow_dagster.providers.aws.given import (
+    EncryptionKey,
     Tags,
     Text,
     gone,
@@ -47,7 +48,9 @@ class LogGroup(AwsResource):
     kept_days: Annotated[
         int | None, Field(ge=1, description="How long logs are kept; for ever at first.")
     ] = None
-    kms_key: Annotated[Text | None, Field(description="ARN of the key that encrypts it.")] = None
+    kms_key: Annotated[
+        EncryptionKey | None, Field(description="ARN of the key that encrypts it.")
+    ] = None
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None
     arn: Annotated[str | None, GIVEN, Field(description="Names it in policies.")] = None
 

@@ -43,7 +43,7 @@ from cloudflow_dagster.providers.aws.given import (
 from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Database = Annotated[str, one("id", "DBInstanceIdentifier"), ONE, Names("DbInstanceName")]
+Database = Annotated[str, one("id", "name", "DBInstanceIdentifier"), ONE, Names("DbInstanceName")]
 SnapshotId = Annotated[str, one("id", "DBSnapshotIdentifier"), ONE, Names("SnapshotName")]
 
 

@@ -25,8 +25,8 @@ from cloudflow_dagster.providers.aws.exposure import exposes
 from cloudflow_dagster.providers.aws.given import (
     UNORDERED_LIST,
     Document,
+    EncryptionKey,
     Tags,
-    Text,
     document,
     tag_list,
     tags_of,
@@ -90,7 +90,7 @@ class S3Bucket(AwsResource):
         bool, Field(description="Whether nobody can open it to the public.")
     ] = True
     kms_key: Annotated[
-        Text | None,
+        EncryptionKey | None,
         Field(description="Key of KMS that encrypts it; without one, S3 encrypts with its own."),
     ] = None
     lifecycle: Annotated[

@@ -12,6 +12,7 @@ from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.resource_fields import FIXED, GIVEN, HIDDEN
 from cloudflow_dagster.nodes.spec import Repeat
+from cloudflow_dagster.providers.aws.curated.kms.key import Key
 from cloudflow_dagster.providers.aws.declare import aws_action
 from cloudflow_dagster.providers.aws.declare_resource import (
     AwsResource,
@@ -122,8 +123,7 @@ class StoredSecret(AwsResource):
     ] = None
     description: Annotated[str | None, Field(description="What it is for.")] = None
     kms_key: Annotated[
-        Text | None,
-        Names("KeyId"),
+        Key | None,
         Field(description="Key of KMS; without one, AWS encrypts with its own."),
     ] = None
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None

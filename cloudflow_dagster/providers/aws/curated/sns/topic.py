@@ -21,6 +21,7 @@ from cloudflow_dagster.providers.aws.given import (
     ONE,
     UNORDERED_LIST,
     Document,
+    EncryptionKey,
     Tags,
     Text,
     document,
@@ -79,7 +80,9 @@ class SnsTopic(AwsResource):
         list[Subscription] | None,
         Field(description="All that it tells.", json_schema_extra=UNORDERED_LIST),
     ] = None
-    kms_key: Annotated[Text | None, Field(description="Key of KMS that encrypts it.")] = None
+    kms_key: Annotated[EncryptionKey | None, Field(description="Key of KMS that encrypts it.")] = (
+        None
+    )
     policy: Annotated[Document | None, Field(description="Who may do what with it.")] = None
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None
     arn: Annotated[str | None, GIVEN, Field(description="Names it.")] = None

@@ -19,6 +19,7 @@ from cloudflow_dagster.providers.aws.declare_resource import (
 from cloudflow_dagster.providers.aws.given import (
     ONE,
     Document,
+    EncryptionKey,
     Tags,
     Text,
     document,
@@ -81,7 +82,8 @@ class SqsQueue(AwsResource):
         int, Field(ge=1, le=1000, description="Receives after which they go there.")
     ] = 5
     kms_key: Annotated[
-        Text | None, Field(description="Key of KMS; without one, SQS encrypts with its own.")
+        EncryptionKey | None,
+        Field(description="Key of KMS; without one, SQS encrypts with its own."),
     ] = None
     policy: Annotated[Document | None, Field(description="Who may do what with it.")] = None
     tags: Annotated[Tags | None, Field(description="All its tags.")] = None

@@ -19,6 +19,7 @@ from cloudflow_dagster.providers.aws.declare_resource import (
 )
 from cloudflow_dagster.providers.aws.given import (
     ONE,
+    EncryptionKey,
     Tags,
     Text,
     gone,
@@ -87,7 +88,7 @@ def put(
     value: str,
     secret: bool = False,
     description: str | None = None,
-    kms_key: str | None = None,
+    kms_key: EncryptionKey | None = None,
     replace: bool = True,
 ) -> Put:
     """Sets a parameter.
