@@ -57,7 +57,7 @@ format: $(VENV)/.installed
 	$(BIN)/cloudflow fmt
 
 docs: $(VENV)/.installed
-	$(BIN)/cloudflow nodes docs docs/nodes
+	CLOUDFLOW_CACHE=$(VENV)/cache-of-docs $(BIN)/cloudflow nodes docs docs/nodes
 
 lock: $(VENV)/.installed
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --generate-hashes --upgrade \

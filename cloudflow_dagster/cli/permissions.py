@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from cloudflow_dagster.cli.permissions_refresh import refresh_reference
 from cloudflow_dagster.cli.surroundings import (
     COULD_NOT_WORK,
     flow_files,
@@ -29,6 +30,7 @@ from cloudflow_dagster.project import Project
 from cloudflow_dagster.providers import catalogue
 from cloudflow_dagster.providers.aws.permissions.definition import ABSENT, is_there
 from cloudflow_dagster.providers.aws.permissions.policy import document, terraform
+from cloudflow_dagster.providers.aws.permissions.reference import why_not
 
 _MOST_NODES = 5
 """Nodes of one action that people are shown."""
@@ -48,16 +50,29 @@ _MOST_NODES = 5
     is_flag=True,
     help="Log in and ask IAM what each credential may really do; print what it lacks.",
 )
-def command(flows: tuple[str, ...], form: str, *, check: bool) -> None:
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Fetch AWS's Service Reference, so that policies are made with it from then on.",
+)
+def command(flows: tuple[str, ...], form: str, *, check: bool, refresh: bool) -> None:
     """Print the least IAM policy that flows need, for each credential.
 
     FLOWS are ids, files or folders; without any, all flows of the project. The flows that they
     call count too. Ends with 0, or with 2 if a flow has errors. With --check it ends with 1 if a
-    credential lacks something, with 2 if IAM could not be asked.
+    credential lacks something, with 2 if IAM could not be asked. --refresh stands alone; it ends
+    with 2 if not everything could be fetched.
     """
+    if refresh:
+        if flows or check:
+            give_up("--refresh stands alone: it is about no flow. Leave the rest out.")
+        refresh_reference()
+        return
     project = open_project(COULD_NOT_WORK)
     if not is_there():
         give_up(ABSENT)
+    if problem := why_not():
+        click.echo(f"cloudflow: {problem}", err=True)
     needs = _needs(project, flow_files(project, flows))
     if check:
         _check(needs, project, form)

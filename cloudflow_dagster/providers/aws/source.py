@@ -38,6 +38,7 @@ from cloudflow_dagster.providers.aws.permissions import (
     access_level,
     definition,
     permissions_of_node,
+    reference,
 )
 from cloudflow_dagster.providers.aws.repeat import by_config, repeat_of
 from cloudflow_dagster.providers.aws.schemas import Schema, schema_of
@@ -94,7 +95,7 @@ class AwsNodes:
         """Return the version of botocore, the state of this package and of models of the user's."""
         own = [Path(__file__).parent, *(Path(folder) for folder in _own_models())]
         models = edition_of(*own, suffixes=(".py", ".txt", ".json", ".gz"))
-        return f"{version_of('botocore')} {definition.edition()} {models}"
+        return f"{version_of('botocore')} {definition.edition()} {reference.edition()} {models}"
 
     def synonyms(self) -> Mapping[str, Sequence[str]]:
         """Return what people call the things of AWS."""

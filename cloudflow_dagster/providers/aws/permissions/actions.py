@@ -16,6 +16,7 @@ from cloudflow_dagster.providers.aws.models import (
     load_service,
     metadata_of,
     operations_of,
+    snake_case,
 )
 from cloudflow_dagster.providers.aws.permissions.definition import action_named, iam_service
 from cloudflow_dagster.providers.aws.permissions.overrides import (
@@ -29,6 +30,7 @@ from cloudflow_dagster.providers.aws.permissions.overrides import (
     PASSES_ROLE,
     PREFIXES,
 )
+from cloudflow_dagster.providers.aws.permissions.reference import reference
 from cloudflow_dagster.providers.aws.waits import waits_of
 
 _LEVELS = ("List", "Read", "Tagging", "Write", "Permissions management")
@@ -69,9 +71,25 @@ def actions_of(service: str, operation: str) -> tuple[str, ...]:
         None of them if nobody has to allow the call. What IAM's list does not have is called as
         the operation is.
     """
-    name = f"{service}.{operation}"
-    if name in FREE or service in FREE_SERVICES:
+    if f"{service}.{operation}" in FREE or service in FREE_SERVICES:
         return ()
+    usual = _usual_actions(service, operation)
+    official = _official_actions(service, operation)
+    # AWS does not say which of them stand for the call itself.
+    for mine in (set(usual), {each for each in official if each.endswith(f":{operation}")}):
+        if own := tuple(each for each in official if each in mine):
+            return own
+    return official or usual
+
+
+def _official_actions(service: str, operation: str) -> tuple[str, ...]:
+    """Return what AWS's Service Reference says, if it was fetched and says it."""
+    fetched = reference()
+    return fetched.actions(service, snake_case()(operation)) if fetched else ()
+
+
+def _usual_actions(service: str, operation: str) -> tuple[str, ...]:
+    name = f"{service}.{operation}"
     if name in ACTIONS:
         return tuple(ACTIONS[name].split())
     prefix = _prefix(service)
@@ -137,6 +155,8 @@ def _of_operation(service: Service, operation: str, given: _Given | None) -> Ite
         action = action_named(each.action)
         for dependent in action.dependents if action else ():
             yield from _dependent(dependent, _fields_with(service, operation, dependent), given)
+    for action in _more_official(service, operation, needed):
+        yield from _dependent(action, _fields_with(service, operation, action), given)
     for field, actions in MORE_WITH.get(name, {}).items():
         for action in actions.split():
             yield from _dependent(action, _Fields((field,)), given)
@@ -149,6 +169,17 @@ def _of_operation(service: Service, operation: str, given: _Given | None) -> Ite
         yield from _dependent("iam:PassRole", _Fields(tuple(PASSES_ROLE[name].split())), given)
 
 
+def _more_official(service: Service, operation: str, needed: Iterable[Permission]) -> Iterator[str]:
+    """Yield what AWS says an operation may need beside the call, without what is known better."""
+    name = f"{service.name}.{operation}"
+    known = {each.action for each in needed}
+    known |= {other for _, other in INSTEAD_WITH.get(name, {}).values()}
+    known |= {each for actions in MORE_WITH.get(name, {}).values() for each in actions.split()}
+    if name in KMS_TOO:
+        known |= set(KMS_TOO[name][1].split())
+    yield from (each for each in _official_actions(service.name, operation) if each not in known)
+
+
 def _instead(name: str, actions: tuple[str, ...], given: _Given | None) -> list[Permission]:
     """Return what a call needs in its own right, where a field of the config may change that."""
     found = {each: Permission(each, known=action_named(each) is not None) for each in actions}
@@ -156,7 +187,7 @@ def _instead(name: str, actions: tuple[str, ...], given: _Given | None) -> list[
         if given is None or given.may_have(field):
             found[other] = Permission(other, note=f"with `{field}`")
         elif given.has(field):
-            del found[usual]
+            found.pop(usual, None)
             found[other] = Permission(other)
     return list(found.values())
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.permission import Permission
+from cloudflow_dagster.providers.aws.permissions.action import Action
 from cloudflow_dagster.providers.aws.permissions.arn_parts import (
     Literals,
     Named,
@@ -22,12 +23,7 @@ from cloudflow_dagster.providers.aws.permissions.arn_parts import (
     literals_of,
     named_in,
 )
-from cloudflow_dagster.providers.aws.permissions.definition import (
-    Action,
-    IamService,
-    action_named,
-    iam_service,
-)
+from cloudflow_dagster.providers.aws.permissions.definition import action_named
 from cloudflow_dagster.providers.aws.permissions.place import Place
 
 EVERYTHING = ("*",)
@@ -82,6 +78,11 @@ class _Question:
     own: bool
 
     @property
+    def prefix(self) -> str:
+        """The service's part of the action."""
+        return self.action.name.partition(":")[0]
+
+    @property
     def surely_there(self) -> Place:
         """The place, or none where a field may name something of another account or region."""
         hidden = any(name.endswith(("arn", "url")) for name in self.literals.hidden)
@@ -127,8 +128,7 @@ def _arns(question: _Question, resources: Mapping[str, bool]) -> tuple[str, ...]
     """
     if not resources:
         return EVERYTHING
-    service = _service(question.action)
-    rare = _RARE.get(service.prefix, _NEVER)
+    rare = _RARE.get(question.prefix, _NEVER)
     named = _names(question, resources)
     types = [type for type in resources if type in named or not rare.search(type)]
     if named and not any(resources.values()):
@@ -138,7 +138,7 @@ def _arns(question: _Question, resources: Mapping[str, bool]) -> tuple[str, ...]
     arns = {
         arn
         for type in types
-        for arn in _placed(question, service.arns.get(type, "*"), named.get(type))
+        for arn in _placed(question, question.action.arns.get(type, "*"), named.get(type))
     }
     return EVERYTHING if "*" in arns else tuple(sorted(arns))
 
@@ -153,13 +153,13 @@ def _placed(question: _Question, pattern: str, named: Named | None) -> list[str]
 
 def _names(question: _Question, resources: Iterable[str]) -> dict[str, Named]:
     """Return what is named of each type of resource, without the types of which nothing is."""
-    service = _service(question.action)
-    rare = _RARE.get(service.prefix, _NEVER)
+    rare = _RARE.get(question.prefix, _NEVER)
     named: dict[str, Named] = {}
     for type in resources:
         wanted = Wanted(type, question.action.name, question.own)
         by_name = rare.search(type) is None
-        one = named_in(question.literals, service.arns.get(type, "*"), wanted, by_name=by_name)
+        pattern = question.action.arns.get(type, "*")
+        one = named_in(question.literals, pattern, wanted, by_name=by_name)
         if one is not None:
             named[type] = one
     return named
@@ -172,9 +172,3 @@ def _meant(named: Mapping[str, Named]) -> list[str]:
     """
     least = min(each.open for each in named.values())
     return [type for type, each in named.items() if each.open == least]
-
-
-def _service(action: Action) -> IamService:
-    service = iam_service(action.name.partition(":")[0])
-    assert service is not None  # noqa: S101 - it has the action
-    return service

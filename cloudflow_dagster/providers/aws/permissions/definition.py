@@ -18,30 +18,14 @@ from pathlib import Path
 from typing import Any, cast
 
 from cloudflow_dagster.flow.model import Json
+from cloudflow_dagster.providers.aws.permissions.action import Action
+from cloudflow_dagster.providers.aws.permissions.reference import reference
 
 _FILE = Path("shared") / "data" / "iam-definition.json"
 _SERVICE = b'":{"service_name":'
 _NAMES = '"privileges_lower_name":'
 _RESOURCES = '"resources":'
 _DECODER = json.JSONDecoder()
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One action of IAM.
-
-    Attributes:
-        name: `ec2:StopInstances`.
-        level: IAM's access level: Read, List, Write, Tagging or Permissions management.
-        resources: The types of resource that it may be limited to, and whether the request always
-            has one of the type.
-        dependents: Other actions that it may need, sorted.
-    """
-
-    name: str
-    level: str
-    resources: Mapping[str, bool]
-    dependents: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -91,6 +75,7 @@ class IamService:
             level=found["access_level"],
             resources={each: bool(of["required"]) for each, of in types.items() if each},
             dependents=tuple(sorted({d for of in types.values() for d in of["dependent_actions"]})),
+            arns={each: self.arns[each] for each in types if each in self.arns},
         )
 
     def _value(self, beginning: str, skip: int) -> dict[str, Json]:
@@ -129,10 +114,16 @@ def iam_service(prefix: str) -> IamService | None:
 
 
 def action_named(name: str) -> Action | None:
-    """Return an action by its whole name (`iam:PassRole`), or None if the list has it not."""
+    """Return an action by its whole name (`iam:PassRole`), or None if no list has it.
+
+    What IAM's list lacks may be in AWS's Service Reference, if that was fetched.
+    """
     prefix, _, rest = name.partition(":")
     service = iam_service(prefix)
-    return None if service is None else service.action(rest)
+    found = None if service is None else service.action(rest)
+    if found is None and (fetched := reference()) is not None:
+        return fetched.action(name)
+    return found
 
 
 @cache
