@@ -289,3 +289,20 @@ def test_a_distribution_fetches_from_where_its_bucket_is(cloud: Cloud, tmp_path:
     with pytest.raises(NodeError, match="and there is none"):
         life.work({"name": "far", "domain": "shop.example", "bucket_region": "eu-west-1"})
     life.model.delete(life.call(), "far")
+
+
+@pytest.mark.usefixtures("there")
+def test_a_record_is_found_as_route_53_spells_its_name(cloud: Cloud, tmp_path: Path) -> None:
+    def spell(parsed: dict[str, Any], **_: Any) -> None:
+        for record in parsed.get("ResourceRecordSets", []):
+            record["Name"] = record["Name"].replace("*", "\\052").lower()
+
+    own = Cloud(cloud.endpoint)
+    own.events.register("after-call.route-53.ListResourceRecordSets", spell)
+    life = Life("aws.route53.record", own, tmp_path)
+    config = {"zone": "trips.example", "name": "*.Any.trips.example", "values": "10.0.0.1"}
+    made = life.work(config)
+    assert life.work(config) == made
+    assert "route53.ChangeResourceRecordSets" not in life.now
+    plain = Life("aws.route53.record", cloud, tmp_path)
+    plain.model.delete(plain.call(), made[IDENTIFIER])

@@ -160,6 +160,13 @@ def test_actions_on_machines_wait_until_they_are_done(cloud: SlowCloud, tmp_path
         given = work(cloud, tmp_path, f"aws.ec2.instance.{verb}", {"instances": launched["ids"]})
         assert cloud.under_way == []
         assert [each["state"] for each in given["instances"]] == [state]
+    image = {"instance": launched["ids"][0], "name": "slow"}
+    made = work(cloud, tmp_path, "aws.ec2.image.create", image)
+    assert (cloud.under_way, made["state"]) == ([], "available")
+    ec2 = cloud.login(None, "aws", None).client("ec2")
+    volume = ec2.describe_volumes()["Volumes"][0]["VolumeId"]
+    made = work(cloud, tmp_path, "aws.ec2.snapshot.create", {"volumes": volume})
+    assert (cloud.under_way, made["snapshots"][0]["state"]) == ([], "completed")
     work(cloud, tmp_path, "aws.ec2.instance.terminate", {"instances": launched["ids"]})
     assert cloud.under_way == []
 
