@@ -32,7 +32,7 @@ from cloudflow_dagster.providers.aws.models import metadata_of
 from cloudflow_dagster.providers.aws.naming import of_function
 from cloudflow_dagster.providers.aws.operations import Operations
 from cloudflow_dagster.providers.aws.palette import category_of, look_of
-from cloudflow_dagster.providers.aws.permissions import permissions_of_calls
+from cloudflow_dagster.providers.aws.permissions import Sends, permissions_of_calls
 
 PROVIDER = "aws"
 
@@ -56,6 +56,7 @@ def aws_action(
     repeat_of: RepeatOf | None = None,
     token_seconds: float | None = TOKEN_SECONDS,
     look_up: Finds | None = None,
+    sends: Sends | None = None,
     icon: str | None = None,
     category: str | None = None,
     transient: Sequence[str] = (),
@@ -75,6 +76,8 @@ def aws_action(
         repeat_of: The same from a node's config, where it depends on that.
         token_seconds: For `Repeat.TOKEN`: how long a token is certainly remembered; None: for ever.
         look_up: For `Repeat.LOOKUP`: finds what an interrupted call made.
+        sends: Fields of the API that permissions depend on and that no field of the config is
+            called like, each with the fields of the config with which it is sent; always, if none.
         icon: Name of a Lucide icon, if it is not the service's.
         category: Group of the palette, if it is not the service's.
         transient: Error codes that are worth another attempt, beside those of all of AWS.
@@ -91,7 +94,7 @@ def aws_action(
             category=category or category_of(service),
             color=look.color,
             provider=PROVIDER,
-            permissions_of=partial(permissions_of_calls, tuple(calls)),
+            permissions_of=partial(permissions_of_calls, tuple(calls), sends=sends),
             names_of=of_function(function),
             calls=calls,
             transient=(*TRANSIENT, *transient),

@@ -61,7 +61,7 @@ from cloudflow_dagster.providers.aws.models import metadata_of
 from cloudflow_dagster.providers.aws.naming import of_class
 from cloudflow_dagster.providers.aws.operations import Operations
 from cloudflow_dagster.providers.aws.palette import category_of, look_of
-from cloudflow_dagster.providers.aws.permissions import permissions_of_calls
+from cloudflow_dagster.providers.aws.permissions import Sends, permissions_of_calls
 
 PROVIDER = "aws"
 ANY_CHANGE: tuple[str, ...] = ()
@@ -124,6 +124,7 @@ def aws_resource(
     update: Mapping[str, Sequence[str]] | None = None,
     create_unless: Mapping[str, str] | None = None,
     create_if_repeated: Sequence[str] = (),
+    sends: Sends | None = None,
     destructive_of: DestructiveOf | None = None,
     loss: str | None = None,
     icon: str | None = None,
@@ -142,6 +143,8 @@ def aws_resource(
             it is needed for all of them. None if one cannot be changed.
         create_unless: Those that make one only where the config lacks a field.
         create_if_repeated: Those that find or bring back what an earlier attempt has left.
+        sends: Fields of the API that permissions depend on and that no field of the config is
+            called like, each with the fields of the config with which it is sent; always, if none.
         destructive_of: What is harmful about one by its nature, from a node's config.
         loss: What is lost when one is deleted, as a sentence, if it cannot be made again.
         icon: Name of a Lucide icon, if it is not the service's.
@@ -158,6 +161,7 @@ def aws_resource(
         tuple(delete),
         dict(create_unless or {}),
         tuple(create_if_repeated),
+        sends or {},
     )
     shown = _Shown(label, icon, category, destructive_of, loss, (*TRANSIENT, *transient))
 
@@ -179,6 +183,7 @@ class Calls:
     delete: tuple[str, ...]
     create_unless: Mapping[str, str]
     create_if_repeated: tuple[str, ...]
+    sends: Sends
 
     @property
     def of_a_node(self) -> tuple[str, ...]:
@@ -204,7 +209,7 @@ class Calls:
         ]
         lacking = [call for call, field in self.create_unless.items() if field not in has]
         making = (*self.create, *lacking, *self.create_if_repeated)
-        return permissions_of_calls((*making, *self.read, *setting), config)
+        return permissions_of_calls((*making, *self.read, *setting), config, sends=self.sends)
 
 
 @dataclass(frozen=True, slots=True)

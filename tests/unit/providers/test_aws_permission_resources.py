@@ -50,6 +50,23 @@ def on(action: str, config: dict[str, Any], place: Place = HERE) -> list[str]:
             "arn:aws:ec2:eu-west-1:111111111111:volume/vol-1 arn:aws:ec2:eu-west-1::snapshot/*",
         ),
         ("s3:ListBucket", {"Bucket": "b"}, "arn:aws:s3:::b"),
+        (  # what is written names nothing that is called
+            "s3:PutObject",
+            {"Bucket": "b", "Key": "k", "Body": "arn:aws:s3:::others/secret"},
+            "arn:aws:s3:::b/k",
+        ),
+        (
+            "s3:PutBucketPolicy",
+            {"Bucket": "b", "PolicyDocument": {"Statement": {"Resource": "arn:aws:s3:::others"}}},
+            "arn:aws:s3:::b",
+        ),
+        (
+            "ssm:SendCommand",
+            {"DocumentName": "AWS-RunShellScript", "InstanceIds": ["i-1"]},
+            "arn:aws:ec2:eu-west-1:111111111111:instance/i-1 arn:aws:s3:::*"
+            " arn:aws:ssm:eu-west-1:*:document/AWS-RunShellScript"
+            " arn:aws:ssm:eu-west-1:111111111111:managed-instance/i-1",
+        ),
         ("s3:GetObject", {"Bucket": "b", "Key": "a/{{ x }}.json"}, "arn:aws:s3:::b/a/*.json"),
         ("s3:GetObject", {"Bucket": "b"}, "arn:aws:s3:::b/*"),
         ("s3:GetObject", {"Bucket": "{{ x }}", "Key": "{{ y }}"}, "arn:aws:s3:::*"),

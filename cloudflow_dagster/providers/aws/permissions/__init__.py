@@ -5,9 +5,10 @@ called differently from their operations, and `actions.py` puts the two together
 """
 
 from cloudflow_dagster.providers.aws.permissions.actions import (
+    Sends,
     access_level,
     permissions_of_calls,
     permissions_of_node,
 )
 
-__all__ = ["access_level", "permissions_of_calls", "permissions_of_node"]
+__all__ = ["Sends", "access_level", "permissions_of_calls", "permissions_of_node"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, cast
@@ -57,6 +57,13 @@ def access_level(service: str, operation: str) -> str | None:
     """
     actions = (action_named(name) for name in actions_of(service, operation))
     return max((a.level for a in actions if a), key=_LEVELS.index, default=None)
+
+
+Sends = Mapping[str, Collection[str]]
+"""Fields of the API that a node sends, each with the fields of its config with which it does.
+
+Without any it always does: it marks what it makes with a tag, whatever that is called.
+"""
 
 
 @lru_cache(maxsize=4096)
@@ -126,7 +133,10 @@ def permissions_of_node(
 
 
 def permissions_of_calls(
-    calls: Iterable[str], config: Mapping[str, Json] | None = None
+    calls: Iterable[str],
+    config: Mapping[str, Json] | None = None,
+    *,
+    sends: Sends | None = None,
 ) -> tuple[Permission, ...]:
     """Return what must be allowed for a node that may make several calls, sorted.
 
@@ -135,9 +145,10 @@ def permissions_of_calls(
             `ec2.StartInstances`.
         config: The node's config, whose fields are not called as those of the API are. What is
             only needed with a field of the API is left out if no field here is called like it.
+        sends: Fields of the API that are sent though no field of the config is called like them.
     """
     names = (call.partition(".") for call in calls)
-    given = None if config is None else _Friendly(config)
+    given = None if config is None else _Friendly(config, sends or {})
     return united(
         permission
         for service, _, operation in names
@@ -230,14 +241,17 @@ class _Given:
 class _Friendly(_Given):
     """A config with names of its own: `instance_profile` is `IamInstanceProfile`."""
 
-    def __init__(self, config: Mapping[str, Json]) -> None:
+    def __init__(self, config: Mapping[str, Json], sends: Sends) -> None:
         super().__init__(config)
+        self._sent = {
+            field for field, by in sends.items() if not by or not self._names.isdisjoint(by)
+        }
         plain = {name.replace("_", "").lower().removesuffix("s") for name in self._names}
         self._plain = {name for name in plain - _ANYTHING if len(name) >= _FEW}
 
     def has(self, name: str) -> bool:
         small = name.lower()
-        return any(plain in small or small in plain for plain in self._plain)
+        return name in self._sent or any(plain in small or small in plain for plain in self._plain)
 
 
 def _given_names(value: Json) -> Iterator[str]:

@@ -18,6 +18,11 @@ _KIND = re.compile(r"(?:name|identifier|id|arn|url)$")
 _QUEUE = re.compile(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(\d{12})/([\w.-]+)")
 _ZONE = re.compile(r"(?:/hostedzone/)?(Z[A-Z0-9]+)")
 _CLUSTER = re.compile(r"arn:[^:]*:ecs:[^:]*:[^:]*:cluster/[^/]+")
+_CONTENT = re.compile(
+    r".*(?:body|document|policy)|comment|content|data|definition|description|detail|input|message"
+    r"|payload|script|secretstring|subject|template|text|userdata|value"
+)
+"""Fields that hold what people write, in which an ARN names something else or nothing."""
 _ONE_STAR = r"\1*"
 _OF_THE_PLACE = frozenset({"Partition", "Region", "Account"})
 _IN_SMALL_LETTERS = frozenset({"elasticache", "rds"})
@@ -254,7 +259,11 @@ def literals_of(config: Mapping[str, Json]) -> Literals:
         name, value = waiting.pop()
         if isinstance(value, Mapping):
             inside = cast("Mapping[str, Any]", value)
-            waiting += [(_inside(name, key), of) for key, of in inside.items()]
+            waiting += [
+                (_inside(name, key), of)
+                for key, of in inside.items()
+                if not _CONTENT.fullmatch(_plain(key))
+            ]
         elif isinstance(value, list):
             waiting += [(name, each) for each in cast("list[Any]", value)]
         elif isinstance(value, str):

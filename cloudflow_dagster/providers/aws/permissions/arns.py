@@ -30,6 +30,7 @@ EVERYTHING = ("*",)
 _MANY = 8
 """Types of resource from which on it is not tried to name them all."""
 _NEVER = re.compile(r"(?!)")
+_DOCUMENT = re.compile(r":ssm:.*:document/(?:\*|AWS)")
 _RARE: Mapping[str, re.Pattern[str]] = {"s3": re.compile("accesspoint")}
 """Types of resource that are left out unless the config names one."""
 
@@ -146,9 +147,14 @@ def _arns(question: _Question, resources: Mapping[str, bool]) -> tuple[str, ...]
 def _placed(question: _Question, pattern: str, named: Named | None) -> list[str]:
     """Return the ARNs of one type of resource; all of the type if none is named."""
     if named is None:
-        return [question.surely_there.put(filled(pattern, {}))]
+        return [question.surely_there.put(_of_anybody(filled(pattern, {})))]
     place = question.place.elsewhere if named.elsewhere else question.place
-    return [place.put(arn) for arn in named.arns]
+    return [place.put(_of_anybody(arn)) for arn in named.arns]
+
+
+def _of_anybody(arn: str) -> str:
+    """Return the ARN of a document of Systems Manager without its account: AWS has many itself."""
+    return arn.replace("${Account}", "*") if _DOCUMENT.search(arn) else arn
 
 
 def _names(question: _Question, resources: Iterable[str]) -> dict[str, Named]:

@@ -41,6 +41,7 @@ _THERE = ["creating", "available", "in-use"]
     "aws.ec2.volume",
     label="Volume",
     create=("ec2.CreateVolume",),
+    sends={"TagSpecifications": ()},
     read=("ec2.DescribeVolumes",),
     update={"ec2.ModifyVolume": ("gigabytes", "type", "iops", "throughput"), **TAGGING},
     delete=("ec2.DeleteVolume",),

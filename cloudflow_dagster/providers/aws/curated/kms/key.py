@@ -124,6 +124,7 @@ _GOING = frozenset({"PendingDeletion", "PendingReplicaDeletion", "Unavailable"})
     "aws.kms.key",
     label="Key",
     create=("kms.CreateKey", "kms.CreateAlias"),
+    sends={"Tags": ()},
     read=(
         "kms.DescribeKey",
         "kms.GetKeyRotationStatus",

@@ -250,6 +250,7 @@ _SETTINGS = {
     "aws.rds.instance",
     label="Database",
     create=("rds.CreateDBInstance",),
+    sends={"ManageMasterUserPassword": (), "StorageEncrypted": ()},
     read=("rds.DescribeDBInstances",),
     update={
         "rds.ModifyDBInstance": (*_SETTINGS, "security_groups"),

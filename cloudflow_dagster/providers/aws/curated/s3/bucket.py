@@ -182,6 +182,7 @@ class Emptied(TypedDict):
     "aws.s3.bucket.empty",
     label="Empty bucket",
     calls=("s3.ListObjectVersions", "s3.DeleteObjects"),
+    sends={"VersionId": ()},
     repeat=Repeat.SAFE,
     destructive="It deletes all that a bucket holds, with all versions of it.",
     icon="trash-2",

@@ -54,6 +54,7 @@ class Put(TypedDict):
     "aws.ssm.parameter.get",
     label="Get parameter",
     calls=("ssm.GetParameter",),
+    sends={"WithDecryption": ()},
     repeat=Repeat.READ,
 )
 def get(aws: Operations, *, name: Name) -> Got:
