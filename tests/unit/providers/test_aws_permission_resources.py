@@ -162,6 +162,12 @@ def on(action: str, config: dict[str, Any], place: Place = HERE) -> list[str]:
             {"DBInstanceIdentifier": "Shop"},
             "arn:aws:rds:eu-west-1:111111111111:db:shop",
         ),
+        (
+            "route53:ChangeResourceRecordSets",
+            {"HostedZoneId": "Z1", "ChangeBatch": {"AliasTarget": {"HostedZoneId": "Z2"}}},
+            "arn:aws:route53:::hostedzone/Z1",
+        ),
+        ("route53:GetHostedZone", {"Id": "a.example"}, "arn:aws:route53:::hostedzone/*"),
         ("route53:GetHostedZone", {"Id": "/hostedzone/Z1"}, "arn:aws:route53:::hostedzone/Z1"),
         ("kms:Encrypt", {"KeyId": ["alias/x", "1"]}, "arn:aws:kms:eu-west-1:111111111111:key/*"),
         (

@@ -16,7 +16,7 @@ _EXPRESSION = re.compile(r"\{\{.*?\}\}", re.DOTALL)
 _SUFFIX = re.compile(r"(?:WithPath|WithoutLeadingSlash)$")
 _KIND = re.compile(r"(?:name|identifier|id|arn|url)$")
 _QUEUE = re.compile(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/(\d{12})/([\w.-]+)")
-_ZONE = re.compile(r"(?:/hostedzone/)?(Z[A-Z0-9]+)")
+_ZONE = re.compile(r"(?:/hostedzone/)?([A-Z0-9]+)")
 _CLUSTER = re.compile(r"arn:[^:]*:ecs:[^:]*:[^:]*:cluster/[^/]+")
 _CONTENT = re.compile(
     r".*(?:body|document|policy)|comment|content|data|definition|description|detail|input|message"
@@ -254,23 +254,27 @@ def literals_of(config: Mapping[str, Json]) -> Literals:
     """Return what stands literally in a config, at any depth."""
     values: dict[str, list[str]] = {}
     hidden: set[str] = set()
-    waiting: list[tuple[str, Any]] = [("", config)]
+    tops = {_plain(name) for name in config}
+    waiting: list[tuple[str, Any, int]] = [("", config, 0)]
     while waiting:
-        name, value = waiting.pop()
+        name, value, depth = waiting.pop()
         if isinstance(value, Mapping):
             inside = cast("Mapping[str, Any]", value)
             waiting += [
-                (_inside(name, key), of)
+                (_inside(name, key), of, depth + 1)
                 for key, of in inside.items()
                 if not _CONTENT.fullmatch(_plain(key))
             ]
         elif isinstance(value, list):
-            waiting += [(name, each) for each in cast("list[Any]", value)]
+            waiting += [(name, each, depth) for each in cast("list[Any]", value)]
         elif isinstance(value, str):
             text = _EXPRESSION.sub(_ANYTHING, value)
+            # The zone of an alias is not the one that the record is in.
+            aside = depth > 1 and name in tops and not _is_arn(text)
             if text.strip(_ANYTHING) and not text.startswith(_ANYTHING):
-                values.setdefault(name, []).append(_with_its_account(text))
-            elif "{{" in value:
+                if not aside:
+                    values.setdefault(name, []).append(_with_its_account(text))
+            elif "{{" in value and not aside:
                 hidden.add(name)
     # A field with several values of which one is hidden may name anything.
     sure = {name: tuple(texts) for name, texts in values.items() if name not in hidden}

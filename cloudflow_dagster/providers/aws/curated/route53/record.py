@@ -166,9 +166,7 @@ class ZoneRecord(AwsResource):
     """A record of a zone of Route 53: values, or an alias of what AWS serves."""
 
     noun = "record"
-    zone: Annotated[
-        str, one("id", "Id"), ONE, FIXED, Field(description="Id (`Z…`) or name of the zone.")
-    ]
+    zone: Annotated[Zone, FIXED, Field(description="Id (`Z…`) or name of the zone.")]
     name: Annotated[Text, FIXED, Field(description="Its full name: `www.shop.example`.")]
     type: Annotated[Kind, FIXED, Field(description="Its kind.")] = "A"
     values: Annotated[
