@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from cloudflow_dagster.simulator.bucket_policies import LeavesConditions
 from cloudflow_dagster.simulator.caches import DeletesCaches
 from cloudflow_dagster.simulator.haste import hasten
 from cloudflow_dagster.simulator.tasks import StartsTasks
@@ -148,7 +149,7 @@ def _cloud() -> App:
     config["batch"] = {"use_docker": False}
     config["stepfunctions"] = {"execute_state_machine": True}
     cloud = app.DomainDispatcherApplication(app.create_backend_app)
-    return HeedsTokens(StartsTasks(DeletesCaches(cloud)))
+    return HeedsTokens(StartsTasks(DeletesCaches(LeavesConditions(cloud))))
 
 
 def _number_answers() -> None:

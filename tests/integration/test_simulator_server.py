@@ -305,3 +305,21 @@ def test_a_cache_that_was_deleted_is_gone() -> None:
         assert deleted["Status"] == "deleting"
         with pytest.raises(caches.exceptions.ReplicationGroupNotFoundFault):
             caches.describe_replication_groups(**which)
+
+
+def test_what_a_bucket_refuses_under_a_condition_is_not_refused_always() -> None:
+    plain = {"Effect": "Deny", "Principal": "*", "Action": "s3:GetObject", "Resource": "*"}
+    tls = {**plain, "Condition": {"Bool": {"aws:SecureTransport": "false"}}}
+    with start_simulated_aws(seeded=False) as cloud:
+        client = EstateAccount(cloud.endpoint).client("s3")
+        client.create_bucket(Bucket="tls-only")
+        client.put_object(Bucket="tls-only", Key="note", Body=b"hello")
+        for statement in ([tls], tls):
+            policy = json.dumps({"Version": "2012-10-17", "Statement": statement})
+            client.put_bucket_policy(Bucket="tls-only", Policy=policy)
+            assert client.get_object(Bucket="tls-only", Key="note")["Body"].read() == b"hello"
+            assert client.get_bucket_policy(Bucket="tls-only")["Policy"] == policy
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [tls, plain]})
+        client.put_bucket_policy(Bucket="tls-only", Policy=policy)
+        with pytest.raises(client.exceptions.ClientError, match="GetObject"):
+            client.get_object(Bucket="tls-only", Key="note")
