@@ -44,7 +44,8 @@ def send(
 
     Args:
         aws: Carries out operations.
-        from_: An address that SES has verified.
+        from_: An address that SES has verified, by `aws.ses.verify_email_identity`; the simulated
+            cloud wants that too.
         to: One address or several.
         subject: One line.
         text: For those who read plain text.
