@@ -99,17 +99,28 @@ def _fields(
             yield from _fields(inner, defined, f"{prefix}{name}{suffix}.", level + 1)
 
 
-def _inside(field: Mapping[str, Any], defined: Mapping[str, Any]) -> tuple[Mapping[str, Any], str]:
-    """Return the schema whose fields stand in a field, and what its name gets: `[]` for lists."""
+def _inside(
+    field: Mapping[str, Any], defined: Mapping[str, Any], seen: frozenset[str] = frozenset()
+) -> tuple[Mapping[str, Any], str]:
+    """Return the schema whose fields stand in a field, and what its name gets: `[]` for lists.
+
+    Args:
+        field: The schema of the field.
+        defined: What it refers to.
+        seen: References on the way to it: a list may hold lists of the same kind.
+    """
     if reference := field.get("$ref"):
-        return _inside(defined.get(reference.removeprefix("#/$defs/"), {}), defined)
+        if reference in seen:
+            return {}, ""
+        name = reference.removeprefix("#/$defs/")
+        return _inside(defined.get(name, {}), defined, seen | {reference})
     if field.get("x-format") == "bytes":
         return {}, ""
     if "array" in _types(field):
-        inner, suffix = _inside(field.get("items", {}), defined)
+        inner, suffix = _inside(field.get("items", {}), defined, seen)
         return inner, f"[]{suffix}"
     for choice in field.get("anyOf", ()):
-        found = _inside(choice, defined)
+        found = _inside(choice, defined, seen)
         if found[0]:
             return found
     return (field, "") if field.get("properties") else ({}, "")

@@ -20,8 +20,8 @@ def refresh_reference() -> None:
     """Fetch AWS's Service Reference and say what came of it."""
     from cloudflow_dagster.providers.aws.permissions.reference_refresh import (  # noqa: PLC0415
         NotReachedError,
-        address,
         refresh,
+        source,
     )
 
     file = place_of_the_reference()
@@ -30,7 +30,7 @@ def refresh_reference() -> None:
     try:
         done = refresh(file)
     except NotReachedError as error:
-        give_up(f"{address()} could not be reached ({error}); {_in_use()} goes on being used.")
+        give_up(f"{source()} could not be reached ({error}); {_in_use()} goes on being used.")
     except OSError as error:
         give_up(
             f"{file} cannot be written: {error.strerror}. Name another folder: CLOUDFLOW_CACHE."

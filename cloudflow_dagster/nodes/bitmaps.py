@@ -60,9 +60,9 @@ class Sums:
 
         Args:
             entries: Which.
-            amount: How much, at least 0.
+            amount: How much; less than 0 is 0.
         """
-        digit = 0
+        digit, amount = 0, max(amount, 0)
         while amount:
             if amount & 1:
                 self._carry(entries, digit)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from enum import Enum
+from itertools import combinations
 from typing import Any, ClassVar, Self, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -25,6 +26,9 @@ from cloudflow_dagster.nodes.errors import NodeError
 from cloudflow_dagster.nodes.json_schema import plain_schema
 from cloudflow_dagster.nodes.resource import IDENTIFIER
 from cloudflow_dagster.nodes.signature import problems
+
+_MOST_UNSURE = 6
+"""Fields that are tried with and without a value; any more are taken to have one."""
 
 
 class Mark(Enum):
@@ -70,7 +74,14 @@ class ResourceFields(BaseModel):
     @classmethod
     def judged(cls, config: Mapping[str, Json]) -> list[tuple[tuple[str | int, ...], str]]:
         """Return what of a config a schema cannot say is wrong; `check_config`."""
-        why = cls.clash([name for name, value in config.items() if value is not None])
+        given = [name for name, value in config.items() if value is not None]
+        why = cls.clash(given)
+        # An expression may give null: it is refused now only if it would be refused in any case.
+        unsure = [name for name in given if _is_expression(config[name])][:_MOST_UNSURE]
+        sure = [name for name in given if name not in unsure]
+        fewer = (some for count in range(len(unsure)) for some in combinations(unsure, count))
+        if not all(cls.clash([*sure, *some]) for some in fewer):
+            return []
         return [((), f"{why[0].upper()}{why[1:]}.")] if why else []
 
     @classmethod
@@ -127,3 +138,7 @@ class ResourceFields(BaseModel):
         schema = plain_schema(cls.model_json_schema(mode=mode), closed=True)
         schema.pop("description", None)
         return schema
+
+
+def _is_expression(value: Json) -> bool:
+    return isinstance(value, str) and value.startswith("{{") and value.endswith("}}")

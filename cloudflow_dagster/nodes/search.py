@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import zip_longest
 
 from cloudflow_dagster.nodes.bitmaps import Bits, Sums
 from cloudflow_dagster.nodes.spec import Access, Kind, NodeType
@@ -272,7 +273,7 @@ def named_so(words: Iterable[Places], traits: Traits) -> Bits:
         for count in range(len(at_least) - 1, 0, -1):
             at_least[count] |= at_least[count - 1] & places.name
     whole = 0
-    for enough, longer in zip(at_least[1:], traits.longer[1:], strict=False):
+    for enough, longer in zip_longest(at_least[1:], traits.longer[1 : len(at_least)], fillvalue=0):
         whole |= enough & ~longer
     return known & whole
 

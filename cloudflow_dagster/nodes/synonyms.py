@@ -40,8 +40,9 @@ def read_synonyms(file: Path) -> Spoken:
     lines = file.read_text("utf-8").splitlines() if file.is_file() else []
     for line in lines:
         said, colon, words = line.partition(":")
-        if colon and not line.startswith("#"):
+        said = said.strip()
+        if colon and not said.startswith("#"):
             known = about if said.startswith(_THING) else synonyms
-            said = said.strip().removeprefix(_THING)
+            said = said.removeprefix(_THING)
             known[said] = (*known.get(said, ()), *words.split())
     return Spoken(synonyms, about)

@@ -287,6 +287,24 @@ def test_a_damaged_file_is_not_used_and_fetched_again(run: Run, cache: Path) -> 
     assert "sqs:SendMessageAsOneself" in policy(run)
 
 
+def test_a_part_that_is_damaged_is_as_if_it_had_not_been_fetched(run: Run, cache: Path) -> None:
+    assert run("--refresh").exit_code == 0
+    file = cache / "aws-service-reference.json"
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({**kept, "documents": {**kept["documents"], "sqs": "{}"}}))
+    printed = run("f", "--format", "json")
+    assert printed.exit_code == 0
+    assert "sqs:SendMessage" in printed.stdout
+    file.write_text(json.dumps({**kept, "form": 0}))
+    assert f"{file} is not used: it is damaged." in run("f").stderr
+
+
+def test_a_password_in_the_address_is_not_shown(run: Run, nowhere: str) -> None:
+    refused = run("--refresh", address=nowhere.replace("//", "//bob:hunter2@"))
+    assert refused.exit_code == 2
+    assert refused.stderr.startswith(f"cloudflow: {nowhere} could not be reached (")
+
+
 @pytest.mark.parametrize("address", ["http://[", "file:///etc/", "no address"])
 def test_what_is_no_address_is_not_reached(run: Run, address: str) -> None:
     refused = run("--refresh", address=address)

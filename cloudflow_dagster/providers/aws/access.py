@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.spec import Access
-from cloudflow_dagster.providers.aws.exposure import exposes, fields_in
+from cloudflow_dagster.providers.aws.exposure import ANYWHERE, exposes, fields_in
 from cloudflow_dagster.providers.aws.models import Service
 from cloudflow_dagster.providers.aws.repeat import reads
 from cloudflow_dagster.providers.aws.text import label
@@ -30,9 +30,6 @@ _WRITING_LEVEL = "Write"
 _TAGGING_LEVEL = "Tagging"
 _CHANGES = re.compile(r"(?:Create|Delete|Modify|Put|Set|Tag|Terminate|Untag|Update)(?![a-z])")
 """What IAM calls reading here and there, and is not."""
-
-ANYWHERE = ("0.0.0.0/0", "::/0")
-"""All addresses there are, of either kind."""
 
 
 def access_of(
@@ -74,7 +71,8 @@ def destructive_of(service: Service, operation: str) -> Callable[[Mapping[str, J
     return _BY_CONFIG.get((service.name, operation), exposes)
 
 
-def _opens(config: Mapping[str, Json]) -> str | None:
+def opens(config: Mapping[str, Json]) -> str | None:
+    """Return what the config of a rule lets in, if that is everybody."""
     found = next((value for _, value in fields_in(dict(config)) if value in ANYWHERE), None)
     return f"It opens a security group to the whole internet ({found})." if found else None
 
@@ -91,7 +89,7 @@ def _deletes_items(config: Mapping[str, Json]) -> str | None:
 
 _BY_CONFIG: Mapping[tuple[str, str], Callable[[Mapping[str, Json]], str | None]] = {
     ("dynamodb", "BatchWriteItem"): _deletes_items,
-    ("ec2", "AuthorizeSecurityGroupIngress"): _opens,
-    ("ec2", "ModifySecurityGroupRules"): _opens,
+    ("ec2", "AuthorizeSecurityGroupIngress"): opens,
+    ("ec2", "ModifySecurityGroupRules"): opens,
     ("route53", "ChangeResourceRecordSets"): _deletes_records,
 }

@@ -17,6 +17,7 @@ from cloudflow_dagster.nodes.resource import IDENTIFIER, ResourceModel, ensure
 from cloudflow_dagster.nodes.search import Entry
 from cloudflow_dagster.nodes.spec import ERROR_PORT, Carries, Kind, NodeType, Port, Repeat
 from cloudflow_dagster.providers.aws import palette
+from cloudflow_dagster.providers.aws.access import opens
 from cloudflow_dagster.providers.aws.cloudcontrol import TOKEN_REMEMBERED, CloudControl
 from cloudflow_dagster.providers.aws.cloudcontrol_errors import TRANSIENT_CODES
 from cloudflow_dagster.providers.aws.cloudformation import (
@@ -40,6 +41,7 @@ from cloudflow_dagster.providers.aws.text import label
 PROVIDER = "aws"
 BESIDE_AN_OPERATION = "_resource"
 """Ends the id of a type whose own id is that of an operation, or of a type with few fields."""
+_INGRESS = "AWS::EC2::SecurityGroupIngress"
 _DESCRIPTION_LIMIT = 700
 _ID_PARTS = 3
 _TAKEN = frozenset({"out", "error"})
@@ -190,7 +192,7 @@ def _node_type(id: str, name: str, schema: Mapping[str, Any]) -> NodeType:
         config_schema=_config_schema(found),
         output_schema=output,
         handler=partial(_make_sure, model),
-        destructive_of=exposes,
+        destructive_of=opens if name == _INGRESS else exposes,
         permissions=_permissions(schema),
         transient=TRANSIENT_CODES,
         repeat=_repeat(found, control, dict.fromkeys(schema.get("required", ()), "-")),

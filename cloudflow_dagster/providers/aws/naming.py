@@ -28,9 +28,11 @@ class Names:
     Attributes:
         what: The variable of the ARN, as IAM's list calls it (`QueueName`), or the API's own name
             of a field that means the same (`RoleArn`).
+        made_up: Whether the node makes up a text where the field is not given.
     """
 
     what: str
+    made_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class _Field:
 
     Attributes:
         what: What.
-        default: Its text where the config does not mention it.
+        default: Its text where the config does not mention it; an expression where that is made up.
         read: What its type does with what is given, one after the other: finds the id in an object.
     """
 
@@ -78,7 +80,7 @@ class Naming:
             if mark is not None:
                 found[name] = _Field(
                     mark.what,
-                    default if isinstance(default, str) else None,
+                    _HIDDEN if mark.made_up else default if isinstance(default, str) else None,
                     tuple(each for each in said if isinstance(each, BeforeValidator)),
                 )
         return found
@@ -87,7 +89,7 @@ class Naming:
         """Return what a config names, by what it is: `{"QueueName": ["jobs"]}`."""
         named: dict[str, list[Json]] = {}
         for name, field in self.fields.items():
-            value = config.get(name, field.default)
+            value = config.get(name) or field.default
             if value:
                 named.setdefault(field.what, []).extend(field.texts(value))
         return cast("dict[str, Json]", named)

@@ -14,6 +14,13 @@ def test_a_set_is_the_same_after_it_was_packed() -> None:
         assert list(numbers_in(unpack(pack(numbers)))) == sorted(numbers)
 
 
+def test_less_than_nothing_is_nothing() -> None:
+    sums = Sums()
+    sums.add(0b10, 1)
+    sums.add(0b01, -1)
+    assert sums.best(0b11, 2) == [1, 0]
+
+
 def test_a_damaged_set_is_refused() -> None:
     with pytest.raises(ValueError, match="incorrect header"):
         unpack(b"nonsense")

@@ -51,6 +51,12 @@ def test_whole_names_come_first_then_short_ones_of_well_known_services(index: In
     assert ids(index, "ds create snapshot", 1) == ["aws.ds.create_snapshot"]
 
 
+def test_the_longest_name_of_all_is_found_by_its_words() -> None:
+    two = [Entry("x.a.copy_snapshot", "Copy snapshot", ""), Entry("x.snapshot.copy", "Copy", "")]
+    index = Index(["two"], lambda: [*two, Entry("x.b.list", "List", "copy snapshot")], dict)
+    assert ids(index, "copy snapshot", 1) == ["x.a.copy_snapshot"]
+
+
 def test_not_every_word_has_to_be_found(index: Index) -> None:
     assert ids(index, "please send it to the queue at dawn", 1) == ["aws.sqs.send_message"]
 

@@ -81,7 +81,11 @@ def test_a_security_group_that_is_opened_to_the_world_is_harm() -> None:
 
 
 _ANYBODY = {"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject"}]}
-_FROM_HOME = {"Statement": [{**_ANYBODY["Statement"][0], "Condition": {"IpAddress": {}}}]}
+_HOME = {"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}
+_OVER_TLS = {"Bool": {"aws:SecureTransport": "true"}}
+_ANYBODY_OVER_TLS = {"Statement": [{**_ANYBODY["Statement"][0], "Condition": _OVER_TLS}]}
+_ALL_BUT_ONE = {"Statement": {"Effect": "Allow", "NotPrincipal": {"AWS": "1"}, "Action": "s3:*"}}
+_FROM_HOME = {"Statement": [{**_ANYBODY["Statement"][0], "Condition": _HOME}]}
 _ALL = {"Statement": {"Effect": "Allow", "Action": ["*"], "Resource": "*"}}
 _DENIED = {"Statement": [{**_ANYBODY["Statement"][0], "Effect": "Deny"}]}
 
@@ -96,6 +100,8 @@ _DENIED = {"Statement": [{**_ANYBODY["Statement"][0], "Effect": "Deny"}]}
         ("aws.s3.put_bucket_policy", {"Bucket": "b", "Policy": json.dumps(_DENIED)}, False),
         ("aws.s3.put_bucket_policy", {"Bucket": "b", "Policy": '{"Statement": broken'}, False),
         ("aws.s3.bucket", {"name": "b-b", "policy": _ANYBODY}, True),
+        ("aws.s3.bucket", {"name": "b-b", "policy": _ANYBODY_OVER_TLS}, True),
+        ("aws.s3.bucket", {"name": "b-b", "policy": _ALL_BUT_ONE}, True),
         ("aws.s3.bucket", {"name": "b-b", "block_public_access": False}, True),
         ("aws.s3.bucket", {"name": "b-b", "policy": _DENIED}, False),
         ("aws.s3.bucket_policy", {"Bucket": "b", "PolicyDocument": _ANYBODY}, True),
@@ -109,6 +115,37 @@ _DENIED = {"Statement": [{**_ANYBODY["Statement"][0], "Effect": "Deny"}]}
         ),
         ("aws.lambda.add_permission", {"FunctionName": "f", "Principal": "*"}, True),
         ("aws.ec2.modify_snapshot_attribute", {"SnapshotId": "s", "GroupNames": ["all"]}, True),
+        (
+            "aws.ec2.modify_snapshot_attribute",
+            {"SnapshotId": "s", "GroupNames": ["all"], "OperationType": "remove"},
+            False,
+        ),
+        (
+            "aws.ec2.modify_image_attribute",
+            {"ImageId": "i", "LaunchPermission": {"Remove": [{"Group": "all"}]}},
+            False,
+        ),
+        (
+            "aws.ec2.modify_image_attribute",
+            {"ImageId": "i", "LaunchPermission": {"Add": [{"Group": "all"}]}},
+            True,
+        ),
+        (
+            "aws.s3.put_bucket_acl",
+            {"GrantRead": 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'},
+            True,
+        ),
+        (
+            "aws.ec2.security_group_resource",
+            {"SecurityGroupIngress": [{"CidrIp": "0.0.0.0/0"}]},
+            True,
+        ),
+        (
+            "aws.ec2.security_group_resource",
+            {"SecurityGroupEgress": [{"CidrIp": "0.0.0.0/0"}]},
+            False,
+        ),
+        ("aws.ec2.security_group_ingress", {"CidrIp": "0.0.0.0/0"}, True),
         ("aws.rds.modify_db_instance", {"PubliclyAccessible": True}, True),
         ("aws.s3.get_bucket_policy", {"Bucket": "b", "ACL": "public-read"}, False),
     ],

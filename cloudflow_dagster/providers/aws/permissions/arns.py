@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from cloudflow_dagster.flow.model import Json
 from cloudflow_dagster.nodes.permission import Permission
@@ -27,6 +28,10 @@ from cloudflow_dagster.providers.aws.permissions.definition import action_named
 from cloudflow_dagster.providers.aws.permissions.place import Place
 
 EVERYTHING = ("*",)
+_SOURCE_BUCKET, _SOURCE_KEY = "SourceBucket", "SourceKey"
+"""What curated types call the object that is copied."""
+_COPY_SOURCE = "CopySource"
+_SOURCE = frozenset({_SOURCE_BUCKET, _SOURCE_KEY, _COPY_SOURCE})
 _MANY = 8
 """Types of resource from which on it is not tried to name them all."""
 _NEVER = re.compile(r"(?!)")
@@ -52,14 +57,43 @@ def resources_for(
     found = action_named(permission.action)
     if found is None:
         return EVERYTHING
-    question = _Question(found, literals_of(config), place, own=not permission.dependent)
+    literals = literals_of(_seen_by(permission.action, config))
+    question = _Question(found, literals, place, own=not permission.dependent)
     if found.level == "Tagging":
         made = _made_by(calls, found)
         if made:
-            return _arns(question, _tagged(made, question))
+            return _arns(question, _tagged(made, question), most=len(made))
         if permission.dependent:
             return EVERYTHING
     return _arns(question, found.resources)
+
+
+def _seen_by(action: str, config: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return what of a copy an action is about: its source is read, and its target written.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+    """
+    if _COPY_SOURCE in config:
+        bucket, key = _source_of(config[_COPY_SOURCE])
+    elif config.keys() & _SOURCE:
+        bucket, key = config.get(_SOURCE_BUCKET), config.get(_SOURCE_KEY)
+    else:
+        return config
+    if action.startswith("s3:Get"):
+        return {"Bucket": bucket, "Key": key}
+    given = {name: value for name, value in config.items() if name not in _SOURCE}
+    return given if given.keys() & {"Bucket", "BucketName"} else {"Bucket": bucket, **given}
+
+
+def _source_of(source: Json) -> tuple[Json, Json]:
+    """Return the bucket and the key of a copy's source, in any of the forms it may have."""
+    if isinstance(source, dict):
+        fields = cast("dict[str, Json]", source)
+        return fields.get("Bucket"), fields.get("Key")
+    if not isinstance(source, str) or source.startswith("{{"):
+        return source, source
+    bucket, _, key = source.lstrip("/").partition("?")[0].partition("/")
+    return bucket, key
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,20 +146,23 @@ def _made_by(calls: Iterable[Permission], tagging: Action) -> Mapping[str, bool]
 def _tagged(made: Mapping[str, bool], question: _Question) -> Mapping[str, bool]:
     """Return the types of resource that are tagged: without what is merely made use of, if known.
 
-    What is made is always there and has a name. Without one it cannot be told from the others.
+    What is made is always there and has a name. Without one it cannot be told from the others; but
+    EC2 gives ids to what it makes, so that what has one in the config is made use of.
     """
     named = _names(question, made)
     if any(required and type not in named for type, required in made.items()):
-        return dict.fromkeys(made, True)
+        used = named if question.prefix == "ec2" else ()
+        return {type: True for type in made if type not in used}
     return {type: required for type, required in made.items() if required or type in named}
 
 
-def _arns(question: _Question, resources: Mapping[str, bool]) -> tuple[str, ...]:
+def _arns(question: _Question, resources: Mapping[str, bool], most: int = _MANY) -> tuple[str, ...]:
     """Return the ARNs of types of resource, sorted; `*` if that cannot be told.
 
     Args:
         question: What must be allowed.
         resources: The types, and whether the request always has one of the type.
+        most: If none of them is named, no more than so many are written out.
     """
     if not resources:
         return EVERYTHING
@@ -134,7 +171,7 @@ def _arns(question: _Question, resources: Mapping[str, bool]) -> tuple[str, ...]
     types = [type for type in resources if type in named or not rare.search(type)]
     if named and not any(resources.values()):
         types = _meant(named)  # one of several alternatives
-    if not named and len(types) > _MANY:
+    if not named and len(types) > most:
         return EVERYTHING
     arns = {
         arn

@@ -312,6 +312,7 @@ Those that IAM's list names itself are not here.
 INSTEAD_WITH: Mapping[str, Mapping[str, tuple[str, str]]] = {
     f"s3.{operation}": {"VersionId": (f"s3:{action}", f"s3:{versioned}")}
     for operation, action, versioned in (
+        ("CopyObject", "GetObject", "GetObjectVersion"),
         ("DeleteObject", "DeleteObject", "DeleteObjectVersion"),
         ("DeleteObjectTagging", "DeleteObjectTagging", "DeleteObjectVersionTagging"),
         ("GetObject", "GetObject", "GetObjectVersion"),

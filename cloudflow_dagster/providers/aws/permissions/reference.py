@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -65,12 +65,14 @@ class Kept(BaseModel):
     """What was fetched. All documents together take 0.4 s to read, one a few milliseconds.
 
     Attributes:
+        form: Number of the form in which documents are kept; a file of any other is not used.
         source: Address of its list of services.
         fetched_at: When, in ISO 8601.
         services: The documents that say something of a service, by botocore's name of it.
         documents: Each a text, by IAM's prefix of the service.
     """
 
+    form: Literal[1] = 1
     source: str
     fetched_at: str
     services: dict[str, list[str]]
@@ -88,7 +90,11 @@ class Kept(BaseModel):
         return cls(source=source, fetched_at=fetched_at, services=services, documents=texts)
 
     def document(self, prefix: str) -> Document | None:
-        """Return a document; None if there is none."""
+        """Return a document; None if there is none.
+
+        Raises:
+            ValueError: It is damaged.
+        """
         text = self.documents.get(prefix)
         return None if text is None else Document.model_validate_json(text)
 
@@ -133,7 +139,10 @@ class Reference:
 
     def _document(self, prefix: str) -> Document | None:
         if prefix not in self._read:
-            self._read[prefix] = self._kept.document(prefix)
+            try:
+                self._read[prefix] = self._kept.document(prefix)
+            except ValueError:  # as if it had not been fetched
+                self._read[prefix] = None
         return self._read[prefix]
 
 
@@ -254,12 +263,14 @@ class _Properties(BaseModel):
 
 
 class _Annotations(BaseModel):
-    Properties: _Properties = _Properties()
+    Properties: _Properties | None = None
 
     @property
     def level(self) -> str:
-        """IAM's access level."""
+        """IAM's access level; where it does not say, one that is never taken for reading."""
         said = self.Properties
+        if said is None:
+            return "Write"
         if said.IsPermissionManagement:
             return "Permissions management"
         if said.IsTaggingOnly:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Mapping
@@ -32,6 +33,9 @@ _AT_ONCE = 8
 _OK, _UNCHANGED = 200, 304
 
 
+_USER = re.compile(r"//[^/]*@")
+
+
 class NotReachedError(Exception):
     """Nothing could be fetched; says why, in a few words."""
 
@@ -57,6 +61,11 @@ def address() -> str:
     """Return the address of the list of services."""
     given = os.environ.get(VARIABLE) or ADDRESS
     return given if given.endswith("/") else f"{given}/"
+
+
+def source() -> str:
+    """Return the same for messages and for what is kept: without a user and a password."""
+    return _USER.sub("//", address())
 
 
 def refresh(file: Path) -> Refreshed:
@@ -91,14 +100,14 @@ def refresh(file: Path) -> Refreshed:
         bool(each.actions) for kept in documents.values() for each in kept.operations.values()
     )
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    _put(file, Kept.of(address(), now, documents))
+    _put(file, Kept.of(source(), now, documents))
     return done
 
 
 def _before(file: Path) -> Mapping[str, Document]:
     try:
         kept = read(file)
-        if kept is None or kept.source != address():
+        if kept is None or kept.source != source():
             return {}
         found = {prefix: kept.document(prefix) for prefix in kept.documents}
     except ValueError:  # damaged: everything is fetched again
@@ -112,10 +121,13 @@ def _wanted(client: httpx.Client) -> dict[str, str]:
         listed = services_in(_got(client, address(), "")[1])
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         raise NotReachedError(_why(error)) from error
-    return {
-        service: urljoin(address(), urlsplit(url).path.lstrip("/"))
-        for service, url in listed.items()
-    }
+    found: dict[str, str] = {}
+    for service, url in listed.items():
+        try:
+            found[service] = urljoin(address(), urlsplit(url).path.lstrip("/"))
+        except ValueError:
+            raise NotReachedError(f"its list has no address for {service}") from None
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +147,7 @@ class _Fetch:
             if known is not None and response.status_code == _UNCHANGED:
                 return known
             return document_of(body, response.headers.get("ETag", ""))
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             return _why(error)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from cloudflow_dagster.flow.model import Json
@@ -29,12 +30,20 @@ def server_origin(domain: str | None) -> dict[str, Any]:
     }
 
 
+_BUCKET = re.compile(r"(.+)\.s3\.(?:([a-z0-9-]+)\.)?amazonaws\.com(?:\.cn)?")
+"""The name of a bucket in the DNS, with or without its region."""
+
+
+def _suffix(region: str) -> str:
+    return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
+
+
 def bucket_origin(aws: Operations, bucket: str, region: str | None) -> dict[str, Any]:
     """Return a bucket as CloudFront takes it; if its region is not given, S3 is asked for it."""
     region = region or _region(aws, bucket)
     return {
         "Id": "bucket",
-        "DomainName": f"{bucket}.s3.{region}.amazonaws.com",
+        "DomainName": f"{bucket}.s3.{region}.{_suffix(region)}",
         "S3OriginConfig": {"OriginAccessIdentity": ""},
         "OriginAccessControlId": _access(aws),
     }
@@ -62,11 +71,10 @@ def origin_as_written(origins: list[dict[str, Any]]) -> dict[str, Json]:
     if len(origins) != 1:
         return {}
     domain = str(origins[0]["DomainName"])
-    bucket, at, rest = domain.partition(".s3.")
-    if not at:
+    bucket = _BUCKET.fullmatch(domain)
+    if bucket is None:
         return {"domain": domain}
-    region = rest.removesuffix("amazonaws.com").rstrip(".")
-    return {"bucket": bucket, "bucket_region": region or None}
+    return {"bucket": bucket[1], "bucket_region": bucket[2]}
 
 
 def _access(aws: Operations) -> str:

@@ -73,7 +73,7 @@ def snapshot(
     aws: Operations,
     *,
     database: Database,
-    name: Annotated[str, Names("SnapshotName")] | None = None,
+    name: Annotated[str, Names("SnapshotName", made_up=True)] | None = None,
     tags: Tags | None = None,
     wait: bool = True,
 ) -> Snapshot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Literal, Self, cast
 
@@ -110,12 +111,15 @@ def _id(aws: Operations, zone: str) -> str:
     )
 
 
+_OCTAL = re.compile(r"\\([0-3][0-7]{2})")
+
+
 def _plain(name: str) -> str:
-    """Return a name as people write it; Route 53 adds a dot and spells `*` and capitals otherwise.
+    """Return a name as people write it; Route 53 adds a dot and spells some characters by number.
 
     https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/DomainNameFormat.html
     """
-    return name.rstrip(".").replace("\\052", "*").lower()
+    return _OCTAL.sub(lambda code: chr(int(code[1], 8)), name.rstrip(".")).lower()
 
 
 def _lower(given: Any) -> Any:
@@ -146,7 +150,7 @@ def _target(given: Any) -> Any:
     """Take what another node gives for the two fields that count."""
     if isinstance(given, Mapping) and IDENTIFIER in given:
         fields = cast("Mapping[str, Any]", given)
-        return {name: fields[name] for name in ("host", "zone_id") if name in fields}
+        return {name: fields[name] for name in Alias.model_fields if name in fields}
     return cast("Any", given)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -16,8 +16,12 @@ from cloudflow_dagster.providers.aws.given import MANY, ONE, Body, Tags, many, o
 from cloudflow_dagster.providers.aws.naming import Names
 from cloudflow_dagster.providers.aws.operations import Operations
 
-Bucket = Annotated[str, one("bucket", "name", "Name", "Bucket"), ONE, Names("BucketName")]
-Key = Annotated[str, one("key", "Key"), ONE, Names("ObjectName"), Field(min_length=1)]
+_Bucket: TypeAlias = Annotated[str, one("bucket", "name", "Name", "Bucket"), ONE]
+_Key: TypeAlias = Annotated[str, one("key", "Key"), ONE, Field(min_length=1)]
+Bucket = Annotated[_Bucket, Names("BucketName")]
+Key = Annotated[_Key, Names("ObjectName")]
+SourceBucket = Annotated[_Bucket, Names("SourceBucket")]
+SourceKey = Annotated[_Key, Names("SourceKey")]
 Keys = Annotated[list[str], many("key", "Key"), MANY, Names("ObjectName")]
 _AT_ONCE = 1000
 _AS_IT_IS = ({"base64"}, {"file"})
@@ -210,8 +214,8 @@ def list_(
 def copy(
     aws: Operations,
     *,
-    bucket: Bucket,
-    key: Key,
+    bucket: SourceBucket,
+    key: SourceKey,
     to_key: Annotated[str, Names("ObjectName"), Field(min_length=1)],
     to_bucket: Bucket | None = None,
     version: str | None = None,
