@@ -102,6 +102,18 @@ def test_a_resource_is_ready_when_its_node_ends(
     assert life.model.read(life.call(), made[IDENTIFIER]) is None
 
 
+@pytest.mark.parametrize("id", ["aws.elasticache.cluster", "aws.ecs.service", "aws.rds.instance"])
+def test_what_takes_an_hour_is_waited_for(
+    id: str, cloud: SlowCloud, there: dict[str, Any], tmp_path: Path
+) -> None:
+    cloud.seconds = 3600
+    trip, life = TRIPS[id].filled(there), SlowLife(id, cloud, tmp_path)
+    made = life.work(trip.config)
+    assert (cloud.under_way, cloud.now >= cloud.seconds) == ([], True)
+    life.model.delete(life.call(), made[IDENTIFIER])
+    assert cloud.under_way == []
+
+
 @pytest.mark.parametrize("id", TAKE_TIME)
 def test_what_an_interrupted_run_has_begun_is_waited_for(
     id: str, cloud: SlowCloud, there: dict[str, Any], tmp_path: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping
+from math import ceil
 from typing import Any, cast
 
 from cloudflow_dagster.flow.model import Json
@@ -30,6 +31,11 @@ SLOW: Mapping[tuple[str, str], float] = {
     ("stepfunctions", "GetActivityTask"): 70,
 }
 """Seconds for operations that may take longer to answer than other ones ever do."""
+_PATIENCE = 3 * 3600.0
+"""Seconds for which a waiter is asked at the least; the node's `timeout` ends it sooner.
+
+botocore's own counts end after ten minutes for caches and services, and thirty for databases.
+"""
 _NO_LIMIT = 7 * 86_400.0
 
 
@@ -149,7 +155,8 @@ class Conversation:
 
         settings: Any = cast("Any", SingleWaiterConfig)(self._service.waiters[wait.waiter])
         started = time.monotonic()
-        for attempt in range(1, settings.max_attempts + 1):
+        most = max(settings.max_attempts, ceil(_PATIENCE / max(settings.delay, 1)))
+        for attempt in range(1, most + 1):
             state, answer = self._look(wait.operation, arguments, settings.acceptors)
             if state == "success":
                 waited = time.monotonic() - started
@@ -158,13 +165,13 @@ class Conversation:
             if state == "failure":
                 why = _will_never(wait.name, answer)
                 raise NodeError("WaitFailed", why, transient=False, unsure=True)
-            if attempt < settings.max_attempts:
+            if attempt < most:
                 self._call.log.debug(f"{wait.name}: not yet; again in {settings.delay} s.")
                 self._call.sleep(settings.delay)
         raise NodeError(
             "WaitTimeout",
-            f"`{wait.name}` was not reached after asking {settings.max_attempts} times, every "
-            f"{settings.delay} s. The operation itself succeeded.",
+            f"`{wait.name}` was not reached after asking {most} times, every {settings.delay} s. "
+            "It may still be; look at it before the node is run again.",
             transient=False,
             unsure=True,
         )

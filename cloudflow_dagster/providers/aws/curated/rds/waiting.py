@@ -17,8 +17,22 @@ _UNCHANGED = 5
 """How often a database is asked for that should be rebooting and is not shown so: in 31 s."""
 CHANGING = frozenset({"creating", "modifying", "rebooting", "starting", "upgrading"})
 _FAILED = frozenset(
-    {"failed", "incompatible-network", "incompatible-parameters", "incompatible-restore"}
+    {
+        "failed",
+        "inaccessible-encryption-credentials",
+        "incompatible-create",
+        "incompatible-network",
+        "incompatible-option-group",
+        "incompatible-parameters",
+        "incompatible-restore",
+        "insufficient-capacity",
+        "restore-error",
+    }
 )
+"""https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/accessing-monitoring.html#Overview.DBInstance.Status
+
+A full disk is none of them: a change that gives more still shows it at first.
+"""
 
 
 def is_in(status: str, wanted: str, name: str) -> bool:
